@@ -1,0 +1,52 @@
+# Everything starts from `make up` and `make test`; both set up .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Every process would compile every library anew.
+unexport PYTHONDONTWRITEBYTECODE
+export DO_NOT_TRACK := 1
+export UV_SYSTEM_CERTS := true
+# Training threads that wait must not spin while a server has their core.
+export OMP_WAIT_POLICY := PASSIVE
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up test check lock bench clean
+
+help: ## Say what there is
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+setup: $(STAMP) ## Install what the lock names into .venv
+
+# uv installs in seconds; where it cannot reach the index that pip is set up for, pip itself does it.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "refit needs Python 3.11, 3.12 or 3.13; name one with: make PYTHON=python3.11 up")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv==0.13.*' || true
+	$(BIN)/python -m uv pip install --quiet --no-deps --require-hashes -r requirements.lock \
+	  || $(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m uv pip install --quiet --no-deps -e . || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $(STAMP)
+
+up: setup ## Run the product on embedded defaults; Ctrl-C stops all of it
+	@$(BIN)/refit up
+
+check: setup ## Lint, types, contracts and unit tests: the quick round
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/unit src/refit
+
+test: check ## Every test, on the real parts
+	$(BIN)/pytest tests/integration tests/e2e
+
+bench: setup ## The benchmarks, one JSON line each
+	@for script in benchmarks/*.py; do $(BIN)/python $$script; done
+
+lock: setup ## Write requirements.lock anew
+	$(BIN)/python -m uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-annotate \
+	  --no-emit-index-url --no-header --upgrade --quiet --output-file requirements.lock
+
+clean: ## Remove .venv; what a run kept in .refit stays
+	rm -rf $(VENV)

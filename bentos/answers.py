@@ -1,0 +1,66 @@
+"""What the service answers: bytes, and errors that name every bad field and no value."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from bentos.contract import JSON
+from refit.scoring.request import Problem
+
+MAX_FIELDS: Final = 1_000
+
+Header = tuple[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole HTTP answer."""
+
+    status: int
+    body: bytes
+    content_type: str = JSON
+    headers: tuple[Header, ...] = ()
+
+
+class RefusalError(Exception):
+    """A request that is not answered as asked, and the answer it gets instead."""
+
+    def __init__(
+        self, status: int, code: str, message: str, *, fields: Sequence[dict[str, Any]] = (), **headers: str
+    ) -> None:
+        super().__init__(code)
+        error: dict[str, Any] = {"code": code, "message": message}
+        if fields:
+            error["fields"] = fields
+        self.code = code
+        pairs = tuple((name.replace("_", "-").encode(), value.encode()) for name, value in headers.items())
+        self.answer = Answer(status, orjson.dumps({"error": error}, option=orjson.OPT_APPEND_NEWLINE), headers=pairs)
+
+
+def answer(content: object) -> Answer:
+    """Return a 200 with `content` as JSON."""
+    return Answer(200, orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def invalid(problems: Iterable[Problem]) -> RefusalError:
+    """Return the refusal of a record."""
+    return _invalid([{"field": problem.field, "why": problem.why} for problem in problems])
+
+
+def invalid_batch(found: dict[int, list[Problem]]) -> RefusalError:
+    """Return the refusal of a batch, each problem with its record's place."""
+    fields = [
+        {"record": place, "field": problem.field, "why": problem.why}
+        for place, problems in found.items()
+        for problem in problems
+    ]
+    if (more := len(fields) - MAX_FIELDS) > 0:
+        fields = [*fields[:MAX_FIELDS], {"field": "body", "why": f"{more} more problems"}]
+    return _invalid(fields)
+
+
+def _invalid(fields: list[dict[str, Any]]) -> RefusalError:
+    message = f"{len(fields)} field{'' if len(fields) == 1 else 's'} refused; GET /model shows the inputs"
+    return RefusalError(400, "invalid_argument", message, fields=fields)

@@ -1,0 +1,48 @@
+"""The nightly run: take in, check for drift, decide; and where that was decided, train, judge and release."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+from prefect import flow, get_run_logger
+
+from flows import steps
+from flows.artifacts import Account, leave_summary
+from refit.errors import RefitError
+from refit.settings import Settings
+from refit.usecase import catalogue
+
+
+@flow(name="nightly", flow_run_name=steps.run_name)
+def nightly(usecase: str, as_of: date | None = None) -> str:
+    """Run one night of a use case. Run again, it goes on from where the ledger stands.
+
+    Args:
+        usecase: The name of the use case, like demo or sba.
+        as_of: The last day to look at, whole, in UTC; nothing later is seen. Left empty: up to now.
+
+    Returns:
+        What was decided: none, block, wait, recalibrate or retrain.
+    """
+    started_at = datetime.now(UTC)
+    settings = Settings.read()
+    run = Account(catalogue.find(usecase, settings.usecases), steps.moment(as_of))
+    get_run_logger().info("%s, as of %s.", run.usecase.title, run.as_of.isoformat(timespec="minutes"))
+    try:
+        run = replace(run, released=steps.catch_up(usecase, run.as_of))
+        run = replace(run, ingested=steps.ingest(usecase, run.as_of))
+        monitored = steps.monitor(usecase, run.as_of)
+        run = replace(run, monitored=monitored, report_url=steps.shown_at(settings, monitored))
+        action = monitored.decision.action
+        if action in {"retrain", "recalibrate"}:
+            retrained = steps.retrain(
+                usecase, run.as_of, decision_id=monitored.decision_id, recalibrate=action == "recalibrate"
+            )
+            run = replace(run, retrained=retrained)
+            if retrained.verdict.outcome == "promote":
+                run = replace(run, released=steps.release(usecase, retrained.version, run.as_of))
+        steps.record(run, started_at)
+    except RefitError as error:
+        leave_summary(replace(run, stopped=str(error)))
+        raise
+    leave_summary(run)
+    return action

@@ -1,0 +1,179 @@
+"""The steps of `refit.loop` as Prefect tasks, shared by the flows.
+
+Each opens the stores for itself, so that a retry starts clean. Only an outage is retried: wrong data, a wrong contract
+and a refused release stay what they are until somebody looks. What a step needs it imports when it runs: deploying and
+starting a flow would otherwise wait seconds for libraries that most nights never use.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+
+from prefect import Task, get_run_logger, runtime
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.states import get_state_exception
+
+from flows.addresses import report_url
+from flows.artifacts import Account, leave_drift
+from refit.errors import OutageError
+from refit.settings import Settings
+
+if TYPE_CHECKING:
+    from refit.loop.ingest import Ingested
+    from refit.loop.monitor import Monitored
+    from refit.loop.release import Released
+    from refit.loop.retrain import Retrained
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
+RETRIES: Final = 3
+BACK_OFF_SECONDS: Final = [5.0, 20.0, 60.0]
+
+
+def an_outage(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
+    """Say whether a task failed of an outage, the one failure that a retry can help."""
+    return isinstance(get_state_exception(state), OutageError)
+
+
+def moment(day: date | None) -> datetime:
+    """Return the end of a day, or now: the one place where a flow reads the clock.
+
+    >>> moment(date(2003, 6, 30)).isoformat()
+    '2003-06-30T23:59:59.999999+00:00'
+    """
+    return datetime.now(UTC) if day is None else datetime.combine(day, time.max, UTC)
+
+
+def run_name() -> str:
+    """Return `FLOW-USECASE-DAY` of the run that is starting; without a day, the day it was scheduled for."""
+    given = runtime.flow_run.parameters
+    day = given.get("as_of") or runtime.flow_run.scheduled_start_time
+    return f"{runtime.flow_run.flow_name}-{given['usecase']}-{str(day)[:10]}"
+
+
+def step(function: Callable[P, Result]) -> Task[P, Result]:
+    """Make a function a task of its name. Asked for again it is done again: the ledger tells what is done already."""
+    return Task(
+        function,
+        name=function.__name__,
+        retries=RETRIES,
+        retry_delay_seconds=BACK_OFF_SECONDS,
+        retry_condition_fn=an_outage,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
+
+
+def shown_at(settings: Settings, monitored: "Monitored") -> str | None:
+    """Return where the console shows the run's report, None where there is none."""
+    if monitored.report_id is None:
+        return None
+    return report_url(settings.host, settings.console_port, monitored.report_id)
+
+
+@step
+def ingest(usecase: str, as_of: datetime) -> "Ingested":
+    """Take in the records that are new."""
+    from refit.loop import ingest as ingesting  # noqa: PLC0415 - see above
+    from refit.loop.wiring import open_world  # noqa: PLC0415 - see above
+
+    with open_world(Settings.read()) as world:
+        done = ingesting.ingest(world, world.usecase(usecase), as_of)
+    get_run_logger().info("Took in %s records, refused %s.", f"{done.n_records:,}", f"{done.n_rejected:,}")
+    return done
+
+
+@step
+def monitor(usecase: str, as_of: datetime) -> "Monitored":
+    """Check for drift, decide, and leave the drift table and the report."""
+    from refit.loop import monitor as monitoring  # noqa: PLC0415 - see above
+    from refit.loop.wiring import open_world  # noqa: PLC0415 - see above
+
+    settings = Settings.read()
+    with open_world(settings) as world:
+        found = world.usecase(usecase)
+        done = monitoring.monitor(world, found, as_of)
+    url = shown_at(settings, done)
+    if done.drift is not None:
+        leave_drift(Account(found, as_of, monitored=done, report_url=url), done.drift)
+    log = get_run_logger()
+    log.info("Decided: %s.", done.decision.action)
+    for reason in done.decision.reasons:
+        log.info("Because: %s", reason.why)
+    if url is not None:
+        log.info("The full drift report is at %s", url)
+    return done
+
+
+def _each_once(say: Callable[[str], None]) -> Callable[[str, float | None], None]:
+    """Tell of each stage when it begins; a training that reports every tree would fill the log."""
+    said: set[str] = set()
+
+    def progress(text: str, _fraction: float | None) -> None:
+        if text not in said:
+            said.add(text)
+            say(text)
+
+    return progress
+
+
+@step
+def retrain(usecase: str, as_of: datetime, *, decision_id: str | None, recalibrate: bool) -> "Retrained":
+    """Train a challenger and let the gate judge it."""
+    from refit.loop import retrain as retraining  # noqa: PLC0415 - see above
+    from refit.loop.wiring import open_world  # noqa: PLC0415 - see above
+
+    log = get_run_logger()
+    with open_world(Settings.read()) as world:
+        done = retraining.retrain(
+            world,
+            world.usecase(usecase),
+            as_of,
+            decision_id=decision_id,
+            recalibrate=recalibrate,
+            progress=_each_once(log.info),
+        )
+    log.info("The gate's verdict on %s: %s.", done.version, done.verdict.outcome)
+    for check in done.verdict.checks:
+        log.info("%s: %s, %s", check.name, check.outcome, check.why)
+    return done
+
+
+@step
+def catch_up(usecase: str, as_of: datetime) -> "Released | None":
+    """Put live what an earlier night promoted and was cut off before releasing."""
+    from refit.loop import release as releasing  # noqa: PLC0415 - see above
+    from refit.loop.wiring import open_world  # noqa: PLC0415 - see above
+
+    with open_world(Settings.read()) as world:
+        done = releasing.catch_up(world, world.usecase(usecase), as_of)
+    if done is not None:
+        get_run_logger().info("%s was promoted on an earlier night and is live only now.", done.version)
+    return done
+
+
+@step
+def release(usecase: str, version: str, as_of: datetime) -> "Released":
+    """Pack the promoted challenger as a Bento and put it live."""
+    from refit.loop import release as releasing  # noqa: PLC0415 - see above
+    from refit.loop.wiring import open_world  # noqa: PLC0415 - see above
+
+    with open_world(Settings.read()) as world:
+        done = releasing.release(world, world.usecase(usecase), version, as_of)
+    get_run_logger().info("%s is live as %s.", done.version, done.bento_tag)
+    return done
+
+
+@step
+def record(run: Account, started_at: datetime) -> None:
+    """Keep the night in the ledger."""
+    from refit.loop.nightly import Night, record_night  # noqa: PLC0415 - see above
+    from refit.loop.wiring import open_world  # noqa: PLC0415 - see above
+
+    if run.ingested is None or run.monitored is None:
+        raise AssertionError("a night that is recorded has taken in and monitored")
+    night = Night(run.usecase.name, run.as_of, run.ingested, run.monitored, run.retrained, run.released)
+    with open_world(Settings.read()) as world:
+        record_night(world, night, started_at)

@@ -1,0 +1,88 @@
+"""What the overview says of one use case, put together from the ledger's rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from refit.store.rows import DecisionRow, ReleaseRow, ReportRow, RunRow
+from refit.usecase.model import UseCase
+
+SHOWN_NIGHTS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """One run, in the words of the page."""
+
+    as_of: datetime
+    finished_at: datetime
+    outcome: str
+    came_in: str
+    action: str
+    verdict: str
+    report_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a use case stands: what is live, what was decided last and why, and what the last nights did."""
+
+    usecase: UseCase
+    live: ReleaseRow | None
+    age_days: int | None
+    decision: DecisionRow | None
+    reasons: tuple[str, ...]
+    open_decisions: int
+    nights: tuple[Night, ...]
+    report_id: UUID | None
+
+
+def standing(
+    usecase: UseCase,
+    now: datetime,
+    *,
+    live: ReleaseRow | None,
+    runs: Sequence[RunRow],
+    decisions: Sequence[DecisionRow],
+    wanted: Sequence[DecisionRow],
+    reports: Sequence[ReportRow],
+) -> Standing:
+    """Return where a use case stands; runs, decisions and reports come newest first."""
+    decision = decisions[0] if decisions else None
+    return Standing(
+        usecase,
+        live,
+        (now - live.as_of).days if live is not None else None,
+        decision,
+        tuple(str(reason.get("why", "")) for reason in decision.reasons) if decision is not None else (),
+        len(wanted),
+        tuple(_night(run) for run in runs),
+        next((report.id for report in reports if report.kind == "drift"), None),
+    )
+
+
+def _night(run: RunRow) -> Night:
+    result = run.result
+    return Night(
+        run.as_of,
+        run.finished_at,
+        run.outcome,
+        _came_in(result),
+        str(_part(result, "decision").get("action") or ""),
+        str(_part(result, "verdict").get("outcome") or ""),
+        str(result["report"]) if result.get("report") else None,
+    )
+
+
+def _came_in(result: Mapping[str, Any]) -> str:
+    taken, refused = result.get("ingested"), result.get("rejected")
+    if not isinstance(taken, int):
+        return ""
+    return f"{taken:,}, {refused:,} refused" if isinstance(refused, int) and refused else f"{taken:,}"
+
+
+def _part(result: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = result.get(name)
+    return found if isinstance(found, Mapping) else {}

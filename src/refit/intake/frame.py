@@ -1,0 +1,65 @@
+"""The frame of an as-of read: what every later stage looks at."""
+
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from refit.intake.cells import MOMENT
+from refit.intake.labels import known
+from refit.intake.validate import ARRIVED_AT, EVENT_TIME, KEY
+from refit.usecase.model import UseCase
+
+LABEL: Final = "_label"
+RIPE: Final = "_ripe"
+HAPPENED: Final = "_happened"
+
+
+def frame(records: pa.Table, usecase: UseCase, as_of: datetime) -> pd.DataFrame:
+    """Return the newest version of each record known at `as_of`, its features, and its label as known then.
+
+    Numbers are float64, categories `category`; a derived feature is computed. The label's own columns are left behind,
+    so that nothing later can look past `as_of`.
+
+    Args:
+        records: (n_versions, n_columns) of the lake's schema, batches in the order they were taken in.
+    """
+    newest = _newest(records.filter(pc.less_equal(records[ARRIVED_AT], _moment(as_of))))
+    newest = newest.filter(pc.less_equal(newest[EVENT_TIME], _moment(as_of)))
+    found = newest.select([KEY, ARRIVED_AT, EVENT_TIME, *usecase.label_columns]).to_pandas()
+    outcome = known(found, usecase, as_of)
+    columns = {name: found[name] for name in (KEY, ARRIVED_AT, EVENT_TIME)}
+    for column in usecase.inputs.values():
+        columns[column.name] = _column(newest[column.name], column.type)
+    for name in usecase.protected:
+        columns[name] = _column(newest[name], "category")
+    for name, expression in usecase.expressions.items():
+        operands = {operand: columns[operand].to_numpy() for operand in expression.names}
+        columns[name] = pd.Series(expression.evaluate(operands))
+    return pd.DataFrame(columns | {HAPPENED: outcome.happened, LABEL: outcome.label, RIPE: outcome.ripe})
+
+
+def _moment(as_of: datetime) -> pa.Scalar:
+    return pa.scalar(as_of, MOMENT)
+
+
+def _newest(versions: pa.Table) -> pa.Table:
+    """Keep of each key the version that arrived last; of two that arrived together, the one taken in last."""
+    keys = versions[KEY].to_pandas()
+    if keys.is_unique:
+        return versions
+    order = pd.DataFrame({"key": keys, "arrived_at": versions[ARRIVED_AT].to_pandas()})
+    order = order.sort_values("arrived_at", kind="stable").drop_duplicates("key", keep="last")
+    return versions.take(pa.array(np.sort(order.index.to_numpy())))
+
+
+def _column(values: pa.ChunkedArray, kind: str) -> pd.Series:
+    if kind == "number":
+        return pd.Series(values.to_numpy().astype(np.float64, copy=False))
+    encoded = values.combine_chunks().dictionary_encode()
+    categories = pd.Index(encoded.dictionary.to_pylist(), dtype=object)
+    codes = encoded.indices.fill_null(-1).to_numpy()
+    return pd.Series(pd.Categorical.from_codes(codes, categories=categories))

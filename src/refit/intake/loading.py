@@ -1,0 +1,114 @@
+"""Rows of a file as the source table shall hold them: contract columns typed where they are numbers or dates."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from refit.errors import DataError
+from refit.intake.cells import NO, as_texts, read_cells
+from refit.intake.validate import Reason, source_columns
+from refit.usecase.model import UseCase
+from refit.usecase.parsing import Kind, ParseRule, parse_rule
+
+SQL_TYPES: Final[Mapping[Kind, str]] = {
+    "number": "double precision",
+    "text": "text",
+    "date": "timestamp with time zone",
+}
+
+LONGEST_KEY: Final = 2_000
+"""Bytes of a key: an index of Postgres takes no more than 2,704 (PostgreSQL source, nbtree.h, BTMaxItemSize)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The rows that go into the table, and for each row that does not, its index and every reason."""
+
+    rows: pa.RecordBatch
+    refused: Mapping[int, tuple[Reason, ...]]
+
+
+def table_columns(names: Sequence[str], usecase: UseCase) -> list[tuple[str, str]]:
+    """Return name and SQL type of each column of the source table that a file with these columns fills.
+
+    Raises:
+        DataError: A column of the contract is missing from the file.
+    """
+    if missing := [name for name in source_columns(usecase) if name not in names]:
+        raise DataError(
+            f"the file lacks {', '.join(missing)}, which use case {usecase.name} reads; it has {', '.join(names)}"
+        )
+    rules = _rules(usecase)
+    return [(name, SQL_TYPES[rules[name].kind] if name in rules else "text") for name in names]
+
+
+def load_rows(raw: pa.RecordBatch, usecase: UseCase, keys: set[str]) -> Loaded:
+    """Parse the contract's numbers and dates; leave every text as it stands.
+
+    Args:
+        raw: (n_rows, n_columns), all columns of the file.
+        keys: The keys seen in this file so far; those of `raw` are added.
+    """
+    rules = _rules(usecase)
+    refused: dict[int, list[Reason]] = {}
+    columns: dict[str, pa.Array] = {}
+    for name in raw.schema.names:
+        if name not in rules:
+            columns[name] = _texts(raw.column(name), name)
+            continue
+        cells = read_cells(raw.column(name), rules[name], _unknown(name, usecase))
+        columns[name] = cells.values
+        for row, why in cells.problems.items():
+            refused.setdefault(row, []).append(Reason(name, why))
+    for name, values in columns.items():
+        if pa.types.is_string(values.type):
+            nul = pc.match_substring(values, "\0").fill_null(NO).to_numpy(zero_copy_only=False)
+            for row in np.flatnonzero(nul).tolist():
+                refused.setdefault(row, []).append(Reason(name, "a NUL character"))
+    _check_keys(columns[usecase.source.key], usecase.source.key, keys, refused)
+    arrived_at = usecase.source.arrived_at
+    for row in np.flatnonzero(columns[arrived_at].is_null().to_numpy(zero_copy_only=False)).tolist():
+        if not any(reason.column == arrived_at for reason in refused.get(row, [])):
+            refused.setdefault(row, []).append(Reason(arrived_at, "missing"))
+    keep = np.ones(len(raw), dtype=bool)
+    keep[list(refused)] = False
+    rows = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns)).filter(pa.array(keep))
+    return Loaded(rows, {row: tuple(reasons) for row, reasons in sorted(refused.items())})
+
+
+def _texts(raw: pa.Array, name: str) -> pa.Array:
+    values = as_texts(raw.dictionary_decode() if pa.types.is_dictionary(raw.type) else raw)
+    if values is None:
+        raise DataError(f"column {name} holds {raw.type}; refit loads texts, numbers and dates")
+    return values
+
+
+def _check_keys(values: pa.Array, name: str, keys: set[str], refused: dict[int, list[Reason]]) -> None:
+    for row, key in enumerate(values.to_pylist()):
+        if key is None:
+            refused.setdefault(row, []).append(Reason(name, "missing"))
+        elif len(key.encode()) > LONGEST_KEY:
+            refused.setdefault(row, []).append(Reason(name, f"longer than {LONGEST_KEY:,} bytes"))
+        elif key in keys:
+            refused.setdefault(row, []).append(Reason(name, "the key stands in this file before"))
+        elif row not in refused:
+            keys.add(key)
+
+
+def _rules(usecase: UseCase) -> dict[str, ParseRule]:
+    """Return how the key and each number and date of the contract is read at load; a text's rule is the intake's."""
+    rules = {name: parse_rule(column.rule) for name, column in usecase.inputs.items() if column.type == "number"}
+    rules |= {name: rule for name, rule in usecase.label_columns.items() if rule.kind != "text"}
+    if usecase.source.arrived_at != usecase.event_time.column:
+        rules[usecase.source.arrived_at] = parse_rule("date")
+    rules[usecase.event_time.column] = parse_rule(usecase.event_time.parse)
+    rules[usecase.source.key] = parse_rule("text")
+    return rules
+
+
+def _unknown(name: str, usecase: UseCase) -> tuple[str, ...]:
+    return usecase.inputs[name].unknown if name in usecase.inputs else ()

@@ -1,0 +1,188 @@
+"""Rows of the source against the contract: what the lake takes, and what is refused and why."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from refit.intake.cells import ARROW_TYPES, MOMENT, NO, read_cells
+from refit.usecase.label import OutcomeDate
+from refit.usecase.model import InputColumn, UseCase
+from refit.usecase.parsing import ParseRule, parse_rule
+
+KEY: Final = "_key"
+ARRIVED_AT: Final = "_arrived_at"
+EVENT_TIME: Final = "_event_time"
+TEXT: Final = parse_rule("text")
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a record was refused: the column and what is wrong there, never the value."""
+
+    column: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row the contract refused: its place in what was read, its key if it has one, and every reason."""
+
+    row: int
+    key: str | None
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """What one read gave: the accepted records, typed by `lake_schema`, and the rejects."""
+
+    records: pa.RecordBatch
+    rejects: list[Reject] = field(default_factory=list)
+
+
+def source_columns(usecase: UseCase) -> list[str]:
+    """Return every column `refit` reads of the source table, each once: no column that is known later is among them."""
+    label = list(usecase.label_columns)
+    columns = [usecase.source.key, usecase.source.arrived_at, usecase.event_time.column, *usecase.inputs]
+    return list(dict.fromkeys([*columns, *usecase.protected, *label]))
+
+
+def text_columns(usecase: UseCase) -> set[str]:
+    """Return the columns that are read as text, whatever they are in the table: a key of NUMERIC keeps every digit."""
+    texts = {name for name, column in usecase.inputs.items() if column.type == "category"}
+    texts |= {name for name, rule in usecase.label_columns.items() if rule.kind == "text"}
+    return {usecase.source.key, *texts, *usecase.protected}
+
+
+def lake_schema(usecase: UseCase) -> pa.Schema:
+    """Return the columns of a batch: key and moments, inputs, protected and label columns."""
+    fields = {KEY: pa.string(), ARRIVED_AT: MOMENT, EVENT_TIME: MOMENT}
+    for column in usecase.inputs.values():
+        fields[column.name] = pa.float64() if column.type == "number" else pa.string()
+    fields |= dict.fromkeys(usecase.protected, pa.string())
+    fields |= {name: ARROW_TYPES[rule.kind] for name, rule in usecase.label_columns.items()}
+    return pa.schema(list(fields.items()))
+
+
+def validate(raw: pa.RecordBatch, usecase: UseCase) -> Validated:
+    """Return the typed records of `raw` and its rejects.
+
+    Args:
+        raw: (n_rows, n_source_columns) with the columns of `source_columns`, as text or typed.
+    """
+    refused = _Refused()
+    columns = _moments(raw, usecase, refused)
+    for column in usecase.inputs.values():
+        columns[column.name] = _input(raw.column(column.name), column, refused)
+    for name in usecase.protected:
+        columns[name] = _read(raw.column(name), name, TEXT, refused)
+    for name, rule in usecase.label_columns.items():
+        columns[name] = _read(raw.column(name), name, rule, refused)
+    _check_derived(columns, usecase, refused)
+    _check_outcome(columns, usecase, refused)
+    schema = lake_schema(usecase)
+    records = pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
+    if not refused.reasons:
+        return Validated(records)
+    keep = np.ones(len(records), dtype=bool)
+    keep[list(refused.reasons)] = False
+    keys = columns[KEY]
+    rejects = [Reject(row, keys[row].as_py(), tuple(why)) for row, why in sorted(refused.reasons.items())]
+    return Validated(records.filter(pa.array(keep)), rejects)
+
+
+class _Refused:
+    """Collects reasons by row, in the order the columns are looked at."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[int, list[Reason]] = defaultdict(list)
+
+    def add(self, rows: Iterable[int], column: str, why: str) -> None:
+        for row in rows:
+            self.reasons[int(row)].append(Reason(column, why))
+
+    def add_where(self, mask: pa.Array, column: str, why: str) -> None:
+        if pc.any(mask).as_py():
+            self.add(np.flatnonzero(mask.fill_null(NO).to_numpy(zero_copy_only=False)), column, why)
+
+
+def _read(raw: pa.Array, name: str, rule: ParseRule, refused: _Refused, unknown: tuple[str, ...] = ()) -> pa.Array:
+    cells = read_cells(raw, rule, unknown)
+    for row, why in cells.problems.items():
+        refused.add([row], name, why)
+    return cells.values
+
+
+def _moments(raw: pa.RecordBatch, usecase: UseCase, refused: _Refused) -> dict[str, pa.Array]:
+    """Read key, arrival and event; each must be there."""
+    source, event = usecase.source, usecase.event_time
+    found = {
+        KEY: _read(raw.column(source.key), source.key, TEXT, refused),
+        ARRIVED_AT: _read(raw.column(source.arrived_at), source.arrived_at, parse_rule("date"), refused),
+        EVENT_TIME: _read(raw.column(event.column), event.column, parse_rule(event.parse), refused),
+    }
+    for name, values in zip((source.key, source.arrived_at, event.column), found.values(), strict=True):
+        refused.add_where(_missing_unexplained(values, name, refused), name, "missing")
+    return found
+
+
+def _missing_unexplained(values: pa.Array, column: str, refused: _Refused) -> pa.Array:
+    """Null where no problem was named yet: a cell that cannot be read is not missing as well."""
+    if values.null_count == 0:
+        return pa.array(np.zeros(len(values), dtype=bool))
+    named = [row for row, why in refused.reasons.items() if any(reason.column == column for reason in why)]
+    mask = values.is_null().to_numpy(zero_copy_only=False).copy()
+    mask[named] = False
+    return pa.array(mask)
+
+
+def _input(raw: pa.Array, column: InputColumn, refused: _Refused) -> pa.Array:
+    values = _read(raw, column.name, parse_rule(column.rule), refused, column.unknown)
+    if column.required:
+        refused.add_where(_missing_unexplained(values, column.name, refused), column.name, "missing")
+    if column.type == "number":
+        _check_range(values, column.name, column.min, column.max, refused)
+    elif column.choices is not None:
+        strange = pc.and_(values.is_valid(), pc.invert(pc.is_in(values, pa.array(column.choices, pa.string()))))
+        refused.add_where(strange, column.name, f"not one of {', '.join(column.choices)}")
+    return values
+
+
+def _check_range(values: pa.Array, name: str, low: float | None, high: float | None, refused: _Refused) -> None:
+    if (low is None and high is None) or values.null_count == len(values):
+        return
+    seen = pc.min_max(values)
+    if low is not None and seen["min"].as_py() < low:
+        refused.add_where(pc.less(values, low), name, f"below {low:g}")
+    if high is not None and seen["max"].as_py() > high:
+        refused.add_where(pc.greater(values, high), name, f"above {high:g}")
+
+
+def _check_derived(columns: dict[str, pa.Array], usecase: UseCase, refused: _Refused) -> None:
+    for name, expression in usecase.expressions.items():
+        feature = usecase.features[name]
+        if feature.min is None and feature.max is None:
+            continue
+        operands = {operand: as_floats(columns[operand]) for operand in expression.names}
+        values = pa.array(expression.evaluate(operands), from_pandas=True)
+        _check_range(values, name, feature.min, feature.max, refused)
+
+
+def _check_outcome(columns: dict[str, pa.Array], usecase: UseCase, refused: _Refused) -> None:
+    if isinstance(usecase.label, OutcomeDate):
+        name = usecase.label.happened_on.column
+        early = pc.less(
+            pc.floor_temporal(columns[name], unit="day"), pc.floor_temporal(columns[EVENT_TIME], unit="day")
+        )
+        refused.add_where(early, name, f"before {usecase.event_time.column}")
+
+
+def as_floats(values: pa.Array) -> NDArray[np.float64]:
+    """Return (n,) floats, NaN for null."""
+    return np.asarray(values.fill_null(np.nan).to_numpy(zero_copy_only=False), dtype=np.float64)

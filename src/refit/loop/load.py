@@ -1,0 +1,131 @@
+"""Put a file of records into its source table: the part of the lender, played for a file."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from refit.errors import ContractError
+from refit.intake.cells import as_bytes
+from refit.intake.loading import Loaded, load_rows, table_columns
+from refit.loop.wiring import World
+from refit.store import files
+from refit.store.rows import RejectRow
+from refit.usecase.model import UseCase
+
+COMMON_REASONS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """What a load did: rows added, changed and unchanged in the table, and rejects by reason, the most common first."""
+
+    table: str
+    added: int
+    changed: int
+    unchanged: int
+    rejected: int
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class _Tally:
+    rejects: list[RejectRow] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def add(self, reject: RejectRow) -> None:
+        self.rejects.append(reject)
+        self.reasons.update(f"{reason['column']}: {reason['why']}" for reason in reject.reasons)
+
+
+def load(
+    world: World,
+    usecase: UseCase,
+    path: Path,
+    *,
+    delimiter: str = ",",
+    encoding: str = "utf-8",
+    progress: Callable[[int], None] = lambda _: None,
+) -> Loading:
+    """Load a CSV, CSV.gz or Parquet file by COPY, as a whole or not at all; rows that do not parse become rejects.
+
+    Raises:
+        DataError: The file cannot be read, or lacks a column of the contract. The table is as it was.
+        OutageError: Postgres does not answer. The table is as it was.
+    """
+    columns = table_columns(files.header(path, delimiter, encoding), usecase)
+    tally = _Tally()
+    name = f"{path.name}@{_digest(path)[:12]}"
+    chunks = files.chunks(path, delimiter, encoding, progress=progress)
+    put = world.source.put(usecase.source.table, columns, usecase.source.key, _rows(chunks, usecase, name, tally))
+    if world.ledger.count_rejects(usecase.name, origin="load", source=name) != len(tally.rejects):
+        world.ledger.record_rejects(tally.rejects)  # the same file again brings the same rejects
+    return Loading(
+        usecase.source.table,
+        put.added,
+        put.changed,
+        put.unchanged,
+        len(tally.rejects),
+        dict(tally.reasons.most_common(COMMON_REASONS)),
+    )
+
+
+def load_frame(world: World, usecase: UseCase, records: pd.DataFrame) -> Loading:
+    """Load records that are in memory already, typed: the simulated book."""
+    table = pa.Table.from_pandas(records, preserve_index=False)
+    columns = table_columns(table.schema.names, usecase)
+    keys: set[str] = set()
+    rows = (load_rows(chunk, usecase, keys) for chunk in table.to_batches(files.CHUNK_ROWS))
+    put = world.source.put(
+        usecase.source.table, columns, usecase.source.key, (_all(loaded, usecase) for loaded in rows)
+    )
+    return Loading(usecase.source.table, put.added, put.changed, put.unchanged, 0)
+
+
+def _all(loaded: Loaded, usecase: UseCase) -> pa.RecordBatch:
+    if loaded.refused:
+        raise ContractError(f"the records do not fit use case {usecase.name}")
+    return loaded.rows
+
+
+def load_demo(
+    world: World, as_of: datetime, *, months: int = 24, per_month: int = 1500, drift: bool = False
+) -> Loading:
+    """Load the simulated loan book as it stands at `as_of`."""
+    # The simulator lies outside the house and is needed here alone.
+    from db.simulator import simulate  # noqa: PLC0415
+
+    return load_frame(world, world.usecase("demo"), simulate(as_of, months=months, per_month=per_month, drift=drift))
+
+
+def _rows(chunks: Iterator[files.Chunk], usecase: UseCase, source: str, tally: _Tally) -> Iterator[pa.RecordBatch]:
+    keys: set[str] = set()
+    for chunk in chunks:
+        for bad in chunk.bad:
+            tally.add(_reject(usecase, source, bad.line, [{"column": "", "why": bad.why}], bad.record))
+        loaded = load_rows(chunk.rows, usecase, keys)
+        for row, reasons in loaded.refused.items():
+            record = as_bytes(chunk.rows, row)
+            tally.add(_reject(usecase, source, chunk.lines[row], [asdict(reason) for reason in reasons], record))
+        yield loaded.rows
+
+
+def _reject(usecase: UseCase, source: str, line: int, reasons: list[dict[str, Any]], record: bytes) -> RejectRow:
+    return RejectRow(
+        usecase=usecase.name, origin="load", source=source, place=f"line {line}", reasons=tuple(reasons), record=record
+    )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

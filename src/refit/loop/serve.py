@@ -1,0 +1,43 @@
+"""Serve what the ledger says is live, and write back what could not be."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from refit.loop.wiring import World
+from refit.release.bento import bento_path
+from refit.release.supervisor import Release, Supervisor
+from refit.store.rows import ReleaseRow
+from refit.usecase.model import UseCase
+
+
+def serve(world: World, usecase: UseCase, *, host: str, port: int, echo: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; the newest release of the ledger is swapped in while requests go on.
+
+    Raises:
+        OutageError: The port is taken.
+    """
+
+    def desired() -> Release | None:
+        row = world.ledger.live(usecase.name)
+        if row is None or row.id is None:
+            return None
+        return Release(row.id, row.version, row.bento_tag, bento_path(row.bento_tag, world.settings.bentoml))
+
+    def on_refused(release: Release, reason: str) -> None:
+        world.ledger.record_release(
+            ReleaseRow(
+                usecase=usecase.name,
+                version=release.version,
+                bento_tag=release.bento_tag,
+                kind="refused",
+                reason=reason,
+                as_of=datetime.now(UTC),
+                refuses=release.id,
+            )
+        )
+        echo(f"{usecase.name}: {release.version} was refused: {reason}")
+
+    def on_live(release: Release) -> None:
+        echo(f"{usecase.name}: {release.version} is live on http://{host}:{port}")
+
+    Supervisor(desired=desired, on_live=on_live, on_refused=on_refused, host=host, port=port).run()

@@ -1,0 +1,168 @@
+"""A generation as its supervisor sees it: a process, a line of commands, and what it says."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from refit.errors import ReleaseError
+from refit.release import golden
+from refit.release.bento import BUNDLE
+from refit.scoring.bundle import GoldenRecord
+
+SCRIPT: Final = Path(__file__).with_name("generation.py")
+REAP_SECONDS: Final = 5.0
+LINE: Final = 4096
+STANDARD_ERROR: Final = 2
+
+News = Literal["passed", "live", "refused", "ended"]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What shall be live: its number in the ledger, the bundle's version, its Bento, and what that must answer.
+
+    Without `golden` it must answer what the bundle in the Bento says.
+    """
+
+    id: int
+    version: str
+    bento_tag: str
+    bento_path: Path
+    golden: Sequence[GoldenRecord] | None = None
+
+
+class Child:
+    """One generation.
+
+    A thread of its own follows it and tells its news, in this order: `passed` once every check went well, `live` once
+    it takes connections, `ended`; or else `refused` alone, with the reason why it never got that far.
+    """
+
+    def __init__(self, release: Release, tell: Callable[["Child", News, str], None], start_seconds: float) -> None:
+        """Start it.
+
+        Raises:
+            ReleaseError: The Bento is not there, or carries nothing to check it by.
+        """
+        if not release.bento_path.is_dir():
+            raise ReleaseError(f"{release.bento_tag}: there is no Bento in {release.bento_path}")
+        self._golden = golden.carried(release.bento_path / BUNDLE) if release.golden is None else release.golden
+        self.release = release
+        self.born = time.monotonic()
+        self.serving = False
+        self._tell = tell
+        self._deadline = self.born + start_seconds
+        self._start_seconds = start_seconds
+        self._control, control = socket.socketpair()
+        self._check, check = socket.socketpair()
+        with control, check:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-P", str(SCRIPT), "--bento", str(release.bento_path)),
+                    *("--control", str(control.fileno()), "--check", str(check.fileno())),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=STANDARD_ERROR,
+                env=_environment(release.bento_path),
+                pass_fds=(control.fileno(), check.fileno()),
+                start_new_session=True,  # Ctrl-C is the supervisor's to hear; it then ends this in good order
+            )
+        threading.Thread(target=self._follow, name=f"generation {self.process.pid}", daemon=True).start()
+
+    def serve(self, listener: socket.socket) -> None:
+        """Let it take connections from `listener`."""
+        self.serving = True
+        self._command("serve", listener)
+
+    def drain(self, seconds: float) -> None:
+        """Have it finish what its clients began, now that a successor is live."""
+        self._command(f"drain {seconds}")
+
+    def stop(self, seconds: float) -> None:
+        """Have it end, after what is in flight."""
+        self._command(f"stop {seconds}")
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self.process.poll() is None:
+            self.process.kill()
+
+    def _command(self, line: str, listener: socket.socket | None = None) -> None:
+        try:
+            descriptors = [] if listener is None else [listener.fileno()]
+            socket.send_fds(self._control, [f"{line}\n".encode()], descriptors)
+        except OSError:
+            return  # it ended; that news is on its way
+
+    def _follow(self) -> None:
+        with self._control, self._check:
+            try:
+                self._prove()
+            except ReleaseError as error:
+                self.kill()
+                self.process.wait()
+                self._tell(self, "refused", str(error))
+                return
+            self._check.close()
+            self._tell(self, "passed", "")
+            self._control.settimeout(None)
+            if self._read() == "live":
+                self._tell(self, "live", "")
+                while self._read():
+                    pass
+            self._tell(self, "ended", _how_ended(self._wait()))
+
+    def _prove(self) -> None:
+        self._control.settimeout(self._start_seconds)
+        try:
+            said = self._read()
+        except TimeoutError:
+            raise ReleaseError(f"not ready within {self._start_seconds:g} s") from None
+        if said != "checking":
+            reason = said.removeprefix("failed ") or _how_ended(self._wait())
+            raise ReleaseError(f"does not start: {reason}")
+        golden.check(self._check, self.release.version, self._golden, self._deadline - time.monotonic())
+
+    def _read(self) -> str:
+        """Return the next line; empty when it has ended."""
+        line = b""
+        while not line.endswith(b"\n"):
+            try:
+                part = self._control.recv(1)
+            except TimeoutError:
+                raise
+            except OSError:
+                part = b""
+            if not part or len(line) > LINE:
+                return ""
+            line += part
+        return line.decode(errors="replace").strip()
+
+    def _wait(self) -> int:
+        """Return how it ended; a process that closed its line without ending is made to."""
+        try:
+            return self.process.wait(REAP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return self.process.wait()
+
+
+def _environment(bento_path: Path) -> dict[str, str]:
+    """Return ours without what would point the Bento at another bundle, and with BentoML kept quiet."""
+    ours = {name: value for name, value in os.environ.items() if name != "REFIT_BUNDLE"}
+    home = {"BENTOML_HOME": str(bento_path.parents[2])} if bento_path.parent.parent.name == "bentos" else {}
+    return ours | home | {"BENTOML_DO_NOT_TRACK": "True", "DO_NOT_TRACK": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def _how_ended(code: int) -> str:
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"ended with exit code {code}"

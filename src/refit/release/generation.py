@@ -1,0 +1,284 @@
+"""One generation of the service: loads a Bento, answers its supervisor in private, then serves the public socket.
+
+`refit.release.child` runs this file as a script. It imports nothing of `refit`: the Bento brings its own copy along.
+The supervisor speaks to it over an inherited socket, a line a command:
+
+- `serve` comes with the listening socket: start to accept; answered with `live`.
+- `drain SECONDS`: a successor accepts now. Answer what still comes on open connections, each with `Connection: close`.
+- `stop SECONDS`: the same, because all of it ends.
+
+The end of that socket means that the supervisor is gone: stop.
+"""
+
+import argparse
+import asyncio
+import errno
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+LAST_SECONDS: Final = 1.0
+"""How long, when all ends, a busy connection may take to hear `Connection: close`."""
+KEEP_ALIVE_SECONDS: Final = 75
+IN_FLIGHT_SECONDS: Final = 30
+TICK: Final = 0.02
+LINE: Final = 4096
+FULL: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+log = logging.getLogger("refit.generation")
+
+
+class Boss:
+    """The line to the supervisor. Heard from the start, so that no orphan outlives a slow import."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._commands: tuple[asyncio.AbstractEventLoop, Callable[[str, socket.socket | None], None]] | None = None
+        threading.Thread(target=self._listen, name="boss", daemon=True).start()
+
+    def tell(self, line: str) -> None:
+        """Say one line to the supervisor."""
+        try:
+            self._control.sendall(f"{line}\n".encode())
+        except OSError:
+            log.debug("the supervisor is gone")
+
+    def attach(self, obey: Callable[[str, socket.socket | None], None]) -> None:
+        """From now on have every command carried out in the running loop."""
+        self._commands = asyncio.get_running_loop(), obey
+
+    def _listen(self) -> None:
+        text = b""
+        while True:
+            try:
+                data, descriptors, _, _ = socket.recv_fds(self._control, LINE, 1)
+            except OSError:
+                data, descriptors = b"", []
+            listener = socket.socket(fileno=descriptors[0]) if descriptors else None
+            *lines, text = (text + data).split(b"\n") if data else [f"stop {LAST_SECONDS}".encode(), b""]
+            for line in lines:
+                self._pass_on(line.decode(), listener)
+            if not data:
+                return
+
+    def _pass_on(self, command: str, listener: socket.socket | None) -> None:
+        if self._commands is None:
+            os._exit(0)  # nothing is served yet, so there is nothing to end well
+        loop, obey = self._commands
+        loop.call_soon_threadsafe(obey, command, listener)
+
+
+class Acceptor:
+    """Takes connections from a listening socket that other processes share, and can stop without losing one.
+
+    asyncio's own server drops a connection that it took in the moment of its closing.
+    """
+
+    def __init__(self, protocol: Callable[[], asyncio.Protocol]) -> None:
+        self._protocol = protocol
+        self._loop = asyncio.get_running_loop()
+        self._listener: socket.socket | None = None
+        self._opening: set[asyncio.Task[Any]] = set()
+
+    @property
+    def opening(self) -> bool:
+        """Whether a connection was taken that its protocol does not know of yet."""
+        return bool(self._opening)
+
+    def listen(self, listener: socket.socket) -> None:
+        """Start to take connections."""
+        listener.settimeout(0)
+        self._listener = listener
+        self._loop.add_reader(listener, self._accept)
+
+    def close(self, *, empty: bool) -> None:
+        """Stop taking connections; with `empty`, after all that wait at this moment."""
+        if self._listener is not None:
+            self._loop.remove_reader(self._listener)
+            if empty:
+                self._accept()
+            self._listener.close()
+            self._listener = None
+
+    def open(self, connection: socket.socket) -> None:
+        """Serve one connection."""
+        connection.settimeout(0)
+        task = self._loop.create_task(self._loop.connect_accepted_socket(self._protocol, connection))
+        self._opening.add(task)
+        task.add_done_callback(self._opened)
+
+    def _accept(self) -> None:
+        while self._listener is not None:
+            try:
+                connection, _ = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+                log.warning("no room for another connection; it waits")
+                self._loop.remove_reader(self._listener)
+                self._loop.call_later(1.0, self._resume)
+                return
+            self.open(connection)
+
+    def _resume(self) -> None:
+        if self._listener is not None:
+            self._loop.add_reader(self._listener, self._accept)
+
+    def _opened(self, task: "asyncio.Task[Any]") -> None:
+        self._opening.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.info("a connection ended before it began: %s", type(error).__name__)
+
+
+class Server(uvicorn.Server):
+    """uvicorn without sockets and signals of its own: both come from the supervisor."""
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        """Leave signals alone."""
+        return nullcontext()
+
+    def protocol(self) -> asyncio.Protocol:
+        """Return what serves one connection, as uvicorn's own start-up makes it."""
+        loop = asyncio.get_running_loop()
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state, _loop=loop
+        )
+
+
+class Generation:
+    """Serves one application until it is told to end."""
+
+    def __init__(self, app: App, boss: Boss) -> None:
+        self._app = app
+        self._boss = boss
+        self._leaving = asyncio.Event()
+        self._deadline = float("inf")
+
+    async def run(self, config: uvicorn.Config, check: socket.socket) -> bool:
+        """Serve from the first check to the last answer; return whether the application could start."""
+        loop = asyncio.get_running_loop()
+        self._server = Server(config)
+        self._acceptor = Acceptor(self._server.protocol)
+        serving = loop.create_task(self._serve())
+        while not self._server.started:
+            await asyncio.sleep(TICK)
+            if serving.done():
+                return False
+        loop.add_signal_handler(signal.SIGTERM, self._leave, LAST_SECONDS, True)  # noqa: FBT003 - a callback's argument
+        self._boss.attach(self._obey)
+        self._acceptor.open(check)
+        self._boss.tell("checking")
+        await self._leaving.wait()
+        while self._busy and loop.time() < self._deadline:  # noqa: ASYNC110 - uvicorn has no event for its last connection
+            await asyncio.sleep(TICK)
+        self._server.should_exit = True
+        await serving
+        return True
+
+    async def application(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on to the application; tell the supervisor why a start failed, and clients when all ends."""
+
+        async def say(message: Message) -> None:
+            if message["type"] == "http.response.start" and self._leaving.is_set():
+                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+            elif message["type"] == "lifespan.startup.failed":
+                self._boss.tell(f"failed {_last_line(message.get('message', ''))}")
+            await send(message)
+
+        await self._app(scope, receive, say)
+
+    async def _serve(self) -> None:
+        with suppress(SystemExit):  # how uvicorn says that the application did not start; told to the boss already
+            await self._server.serve(sockets=[])
+
+    @property
+    def _busy(self) -> bool:
+        return self._acceptor.opening or bool(self._server.server_state.connections)
+
+    def _obey(self, command: str, listener: socket.socket | None) -> None:
+        word, _, seconds = command.partition(" ")
+        if word == "serve" and listener is not None:
+            self._acceptor.listen(listener)
+            self._boss.tell("live")
+        elif word in {"drain", "stop"}:
+            self._leave(float(seconds), word == "stop")
+
+    def _leave(self, seconds: float, last: bool) -> None:
+        """Take no more connections; who waits goes to the successor, or in here where there is none."""
+        self._acceptor.close(empty=last)
+        self._leaving.set()
+        self._deadline = min(self._deadline, asyncio.get_running_loop().time() + seconds)
+
+
+def main() -> int:
+    """Run until told to end."""
+    parser = argparse.ArgumentParser(
+        prog="generation", description="One generation of the service; `refit serve` runs it."
+    )
+    parser.add_argument("--bento", type=Path, required=True, help="folder of the built Bento")
+    parser.add_argument("--control", type=int, required=True, help="descriptor of the line to the supervisor")
+    parser.add_argument(
+        "--check", type=int, required=True, help="descriptor of a connection the supervisor checks over"
+    )
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(name)s %(message)s", stream=sys.stderr)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to hear
+    boss = Boss(socket.socket(fileno=given.control))
+    try:
+        generation = Generation(_load(given.bento), boss)
+    except Exception as error:
+        boss.tell(f"failed {type(error).__name__}: {_last_line(str(error))}")
+        raise
+    config = uvicorn.Config(
+        generation.application,
+        interface="asgi3",
+        lifespan="on",
+        ws="none",
+        log_config=None,
+        log_level=logging.WARNING,
+        access_log=False,  # uvicorn's names the query string, which may hold values
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=IN_FLIGHT_SECONDS,
+    )
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        started = runner.run(generation.run(config, socket.socket(fileno=given.check)))
+    return 0 if started else 1
+
+
+def _load(bento: Path) -> App:
+    """Return the application of the Bento, made of the code the Bento carries."""
+    import bentoml  # noqa: PLC0415 - seconds of imports; the boss must be heard before
+
+    app: App = bentoml.load(str(bento), standalone_load=True).to_asgi()
+    package = sys.modules.get("refit")
+    if package is not None and not Path(package.__file__ or "").is_relative_to(bento.resolve()):
+        raise ImportError(f"refit was imported from {package.__file__}, not from the Bento")
+    return app
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1][:500] if lines else "no reason given"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""A generation is asked what its bundle must answer, over HTTP, before any client can reach it."""
+
+import http.client
+import json
+import math
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from refit.errors import ReleaseError
+from refit.scoring.bundle import GoldenRecord
+
+ABSOLUTE: Final = 1e-9
+RELATIVE: Final = 1e-6
+
+
+def check(connection: socket.socket, version: str, golden: Sequence[GoldenRecord], seconds: float) -> None:
+    """Ask for the version and for every golden record.
+
+    Args:
+        connection: A connected socket with an HTTP server at its other end.
+        seconds: How long all answers may take together.
+
+    Raises:
+        ReleaseError: An answer is wrong, late or absent; says which, and what was expected.
+    """
+    line = _Line(connection, time.monotonic() + seconds)
+    told = line.ask("GET", "/model").get("version")
+    if told != version:
+        raise ReleaseError(f"GET /model says version {told!r}, the release is {version!r}")
+    for number, record in enumerate(golden, start=1):
+        seen = line.ask("POST", "/predict", record.inputs).get("probability")
+        expected = record.probability
+        if type(seen) is not float or not math.isclose(seen, expected, rel_tol=RELATIVE, abs_tol=ABSOLUTE):
+            raise ReleaseError(f"golden record {number} of {len(golden)}: answered {seen!r}, expected {expected!r}")
+
+
+def carried(bundle_folder: Path) -> tuple[GoldenRecord, ...]:
+    """Return the golden records of a bundle, without the model they are for.
+
+    Raises:
+        ReleaseError: It carries none.
+    """
+    try:
+        records = json.loads((bundle_folder / "golden.json").read_bytes())
+        found = tuple(GoldenRecord(record["inputs"], record["probability"]) for record in records)
+    except (OSError, ValueError, KeyError, TypeError):
+        found = ()
+    if not found:
+        raise ReleaseError(f"{bundle_folder} carries no golden records, so its answers cannot be checked")
+    return found
+
+
+class _Line:
+    """HTTP over a socket that is connected already."""
+
+    def __init__(self, connection: socket.socket, deadline: float) -> None:
+        self._connection = connection
+        self._deadline = deadline
+        self._client = http.client.HTTPConnection("refit")
+        self._client.sock = connection
+        self._client.auto_open = 0
+
+    def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> dict[str, Any]:
+        """Return the JSON object of a 200.
+
+        Raises:
+            ReleaseError: Anything else came, or nothing in time.
+        """
+        try:
+            self._connection.settimeout(max(self._deadline - time.monotonic(), 0.001))
+            self._client.request(method, path, None if body is None else json.dumps(body).encode())
+            response = self._client.getresponse()
+            answer = json.loads(response.read())
+        except TimeoutError:
+            raise ReleaseError(f"{method} {path} took too long") from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise ReleaseError(f"{method} {path} gave no answer ({type(error).__name__})") from None
+        if response.status != http.HTTPStatus.OK or not isinstance(answer, dict):
+            raise ReleaseError(f"{method} {path} answered {response.status}, expected 200 and a JSON object")
+        return answer

@@ -1,0 +1,288 @@
+"""Keeps one release live: owns the listening socket, and hands it from one generation to the next."""
+
+import socket
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Final
+
+import structlog
+
+from refit.errors import ReleaseError
+from refit.release.child import Child, News, Release
+from refit.release.conversation import Conversation
+from refit.release.listening import ended_by_signals, listening
+from refit.release.placeholder import Placeholder
+
+__all__ = ["Release", "Supervisor"]
+
+TICK: Final = 0.2
+STEADY_SECONDS: Final = 30.0
+"""A generation that lived this long did not crash because of its start."""
+FIRST_PAUSE: Final = 0.2
+LONGEST_PAUSE: Final = 30.0
+MAX_LEAVING: Final = 4
+"""So many old generations may wait for their clients; the eldest beyond that is told to hurry."""
+LAST_SECONDS: Final = 1.0
+IN_FLIGHT_SECONDS: Final = 35.0
+
+log = structlog.get_logger()
+
+
+class Supervisor:
+    """Serves whatever release `desired` names; see `run`."""
+
+    def __init__(
+        self,
+        desired: Callable[[], Release | None],
+        on_live: Callable[[Release], None],
+        on_refused: Callable[[Release, str], None],
+        host: str,
+        port: int,
+        poll_seconds: float = 1.0,
+        *,
+        start_seconds: float = 60.0,
+        drain_seconds: float = 30.0,
+    ) -> None:
+        """Prepare; nothing is bound or started yet.
+
+        Args:
+            desired: The release that shall be live, or None. Called on a thread of its own, as are the two below.
+            on_live: Told of each release that went live.
+            on_refused: Told of each release that did not, with the reason; it is not tried again.
+            host: Address to listen on.
+            port: Port to listen on; 0 takes a free one.
+            poll_seconds: How often `desired` is asked.
+            start_seconds: How long a generation may take until it has passed every check.
+            drain_seconds: How long an old generation waits for clients that keep a connection open.
+        """
+        self._on_live = on_live
+        self._on_refused = on_refused
+        self._address = host, port
+        self._start_seconds = start_seconds
+        self._drain_seconds = drain_seconds
+        self._events: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._ledger = Conversation(desired, self._heard, poll_seconds)
+        self._listener: socket.socket | None = None
+        self._placeholder: Placeholder | None = None
+        self._stops = 0
+        self._wanted: Release | None = None
+        self._current: Release | None = None
+        self._live: Child | None = None
+        self._live_since = 0.0
+        self._trials: dict[int, Child] = {}
+        self._leaving: dict[Child, float] = {}
+        self._running: set[Child] = set()
+        self._refused: set[int] = set()
+        self._crashes = 0
+        self._not_before: dict[int, float] = {}
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        self.bind()
+        return self._address[1]
+
+    def stop(self) -> None:
+        """Have `run` finish what is in flight and return; a second call ends all at once. Safe from any thread."""
+        self._events.put(self._count_stop)
+
+    def bind(self) -> None:
+        """Take the port.
+
+        Raises:
+            OutageError: It is taken, or not ours to take.
+        """
+        self._bound()
+
+    def run(self) -> None:
+        """Serve until `stop`, SIGTERM or SIGINT.
+
+        A release goes live once its generation has answered every golden record; until then, and where it does not,
+        the one before goes on. A generation that crashes is started again. While `desired` raises, all stays as it is.
+
+        Raises:
+            OutageError: The port is taken.
+        """
+        self.bind()
+        with ended_by_signals(self.stop):
+            self._ledger.start()
+            try:
+                log.info("release.listening", host=self._address[0], port=self.port)
+                while not self._stops:
+                    self._reconcile()
+                    self._next()
+                self._finish()
+            finally:
+                self._abandon()
+
+    def _bound(self) -> socket.socket:
+        if self._listener is None:
+            self._listener = listening(*self._address)
+            self._address = self._address[0], int(self._listener.getsockname()[1])
+        return self._listener
+
+    # Events: put by other threads and by signals, taken by `run` alone, so that what follows needs no lock.
+
+    def _next(self) -> None:
+        try:
+            self._events.get(timeout=TICK)()
+        except Empty:
+            return
+
+    def _count_stop(self) -> None:
+        self._stops += 1
+
+    def _heard(self, release: Release | None) -> None:
+        self._events.put(lambda: self._want(release))
+
+    def _news(self, child: Child, news: News, why: str) -> None:
+        self._events.put(lambda: self._hear(child, news, why))
+
+    def _want(self, release: Release | None) -> None:
+        if release is not None and (self._wanted is None or self._wanted.id != release.id):
+            log.info("release.wanted", release=release.id, version=release.version)
+        self._wanted = release
+
+    def _hear(self, child: Child, news: News, why: str) -> None:
+        if news in {"refused", "ended"}:
+            self._running.discard(child)
+        if child is self._live:
+            self._crashed(child, why)
+        elif child in self._leaving:
+            if news == "ended":
+                del self._leaving[child]
+        elif self._trials.get(child.release.id) is child:
+            self._tried(child, news, why)
+
+    def _tried(self, child: Child, news: News, why: str) -> None:
+        if news == "passed":
+            self._close_placeholder()
+            child.serve(self._bound())
+            return
+        del self._trials[child.release.id]
+        if news == "live":
+            self._promote(child)
+        else:
+            self._refuse(child.release, why if news == "refused" else f"{why} before it was live")
+
+    # What is live, and what follows from it.
+
+    def _promote(self, child: Child) -> None:
+        release, before = child.release, self._live
+        first = self._current is None or self._current.id != release.id
+        self._live, self._current, self._live_since = child, release, time.monotonic()
+        took = round(self._live_since - child.born, 2)
+        log.info("release.live", release=release.id, version=release.version, pid=child.process.pid, seconds=took)
+        if first:
+            self._crashes = 0
+            self._ledger.report(lambda: self._on_live(release))
+        if before is not None:
+            self._retire(before)
+
+    def _retire(self, child: Child) -> None:
+        child.drain(self._drain_seconds)
+        self._leaving[child] = time.monotonic() + self._drain_seconds + IN_FLIGHT_SECONDS
+        for eldest in list(self._leaving)[:-MAX_LEAVING]:
+            eldest.stop(LAST_SECONDS)
+
+    def _refuse(self, release: Release, why: str) -> None:
+        if self._current is not None and release.id == self._current.id:
+            self._pause(release, why)
+            return
+        self._refused.add(release.id)
+        log.error("release.refused", release=release.id, version=release.version, why=why)
+        self._ledger.report(lambda: self._on_refused(release, why))
+
+    def _crashed(self, child: Child, why: str) -> None:
+        self._live = None
+        if time.monotonic() - self._live_since > STEADY_SECONDS:
+            self._crashes = 0
+        self._pause(child.release, why)
+
+    def _pause(self, release: Release, why: str) -> None:
+        """Wait before the next start: twice as long each time."""
+        pause = min(FIRST_PAUSE * 2**self._crashes, LONGEST_PAUSE)
+        self._crashes += 1
+        self._not_before[release.id] = time.monotonic() + pause
+        log.warning("release.starts_again", release=release.id, version=release.version, seconds=pause, why=why)
+
+    def _reconcile(self) -> None:
+        """Start what should be there, and end what should not."""
+        now = time.monotonic()
+        needed = self._needed()
+        for number in [number for number in self._trials if number not in needed]:
+            self._give_up(self._trials.pop(number))
+        for number, release in needed.items():
+            if number not in self._trials and now >= self._not_before.get(number, now):
+                self._try(release)
+        for child in [child for child, deadline in self._leaving.items() if now > deadline]:
+            child.kill()
+        self._keep_placeholder()
+
+    def _needed(self) -> dict[int, Release]:
+        """Return the releases that should be on trial: the one wanted, and the one that was live if it crashed."""
+        needed = {}
+        if self._live is None and self._current is not None:
+            needed[self._current.id] = self._current
+        wanted = self._wanted
+        is_live = self._current is not None and wanted is not None and wanted.id == self._current.id
+        if wanted is not None and not is_live and wanted.id not in self._refused:
+            needed[wanted.id] = wanted
+        return needed
+
+    def _give_up(self, child: Child) -> None:
+        if child.serving:
+            self._retire(child)
+        else:
+            child.kill()
+
+    def _try(self, release: Release) -> None:
+        try:
+            child = Child(release, self._news, self._start_seconds)
+        except ReleaseError as error:
+            self._refuse(release, str(error))
+        except OSError as error:
+            self._pause(release, f"no process can be started: {error.strerror}")
+        else:
+            self._trials[release.id] = child
+            self._running.add(child)
+
+    def _keep_placeholder(self) -> None:
+        """Have somebody answer 503 where nothing is live and nothing will be in a moment."""
+        nobody = self._live is None and (self._current is None or self._crashes > 1)
+        ready = any(child.serving for child in self._trials.values())
+        if nobody and not ready and self._placeholder is None:
+            self._placeholder = Placeholder(self._bound())
+
+    def _close_placeholder(self) -> None:
+        if self._placeholder is not None:
+            self._placeholder.close()
+            self._placeholder = None
+
+    # The end.
+
+    def _finish(self) -> None:
+        """Have every generation answer what is in flight, and wait for it."""
+        log.info("release.stopping", generations=len(self._running))
+        self._close_placeholder()
+        for child in self._running:
+            if child.serving:
+                child.stop(LAST_SECONDS)
+            else:
+                child.kill()
+        self._live, self._trials, self._leaving = None, {}, {}
+        self._bound().close()
+        deadline = time.monotonic() + IN_FLIGHT_SECONDS
+        while self._running and self._stops == 1 and time.monotonic() < deadline:
+            self._next()
+
+    def _abandon(self) -> None:
+        """Leave no process, thread or port behind."""
+        for child in self._running:
+            child.kill()
+            child.process.wait()
+        self._close_placeholder()
+        self._ledger.close()
+        if self._listener is not None:
+            self._listener.close()

@@ -1,0 +1,51 @@
+"""What was trained on what, and what the gate made of it."""
+
+from datetime import datetime
+
+from sqlalchemy import select
+
+from refit.store.database import Database, columns
+from refit.store.rows import BundleRow, SnapshotRow, VerdictRow
+from refit.store.tables import BUNDLE, SNAPSHOT, VERDICT
+
+_SNAPSHOTS = select(*columns(SNAPSHOT, SnapshotRow))
+_BUNDLES = select(*columns(BUNDLE, BundleRow))
+_VERDICTS = select(*columns(VERDICT, VerdictRow))
+
+
+class Models(Database):
+    """The ledger's pages on snapshots, bundles and verdicts."""
+
+    def record_snapshot(self, snapshot: SnapshotRow) -> bool:
+        """Keep a snapshot; False if the same content was kept before."""
+        return self._add(SNAPSHOT, snapshot)
+
+    def snapshot(self, usecase: str, sha256: str) -> SnapshotRow | None:
+        """Return one snapshot."""
+        return self._row(SnapshotRow, _SNAPSHOTS.where(SNAPSHOT.c.usecase == usecase, SNAPSHOT.c.sha256 == sha256))
+
+    def record_bundle(self, bundle: BundleRow) -> bool:
+        """Keep a bundle; False if the same version, which its content names, was kept before."""
+        return self._add(BUNDLE, bundle)
+
+    def bundle(self, version: str) -> BundleRow | None:
+        """Return one bundle."""
+        return self._row(BundleRow, _BUNDLES.where(BUNDLE.c.version == version))
+
+    def bundles(self, usecase: str, limit: int = 100, *, as_of: datetime | None = None) -> list[BundleRow]:
+        """Return bundles, newest first; with `as_of`, those of that day or before."""
+        query = _BUNDLES.where(BUNDLE.c.usecase == usecase)
+        if as_of is not None:
+            query = query.where(BUNDLE.c.as_of <= as_of)
+        return self._rows(BundleRow, query.order_by(BUNDLE.c.number.desc()).limit(limit))
+
+    def record_verdict(self, verdict: VerdictRow) -> None:
+        """Keep a verdict."""
+        self._add(VERDICT, verdict)
+
+    def verdicts(self, usecase: str, limit: int = 100, *, challenger: str | None = None) -> list[VerdictRow]:
+        """Return verdicts, newest first; with `challenger`, those on it."""
+        query = _VERDICTS.where(VERDICT.c.usecase == usecase)
+        if challenger is not None:
+            query = query.where(VERDICT.c.challenger == challenger)
+        return self._rows(VerdictRow, query.order_by(VERDICT.c.number.desc()).limit(limit))

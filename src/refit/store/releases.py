@@ -1,0 +1,65 @@
+"""What was put live, put back, or refused."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, insert, select
+
+from refit.store.database import Database, columns, to_row, to_values
+from refit.store.rows import ReleaseRow
+from refit.store.tables import RELEASE
+
+_SELECT = select(*columns(RELEASE, ReleaseRow))
+
+
+class Releases(Database):
+    """The ledger's pages on releases."""
+
+    def record_release(self, release: ReleaseRow) -> ReleaseRow:
+        """Keep a release, a rollback or a refusal; return it with its id."""
+        statement = insert(RELEASE).values(to_values(release)).returning(*columns(RELEASE, ReleaseRow))
+        with self._transaction() as connection:
+            return to_row(ReleaseRow, connection.execute(statement).mappings().one())
+
+    def live(self, usecase: str, as_of: datetime | None = None) -> ReleaseRow | None:
+        """Return what is live, or was at `as_of`: the newest release or rollback that was not refused."""
+        query = _put_live(usecase)
+        if as_of is not None:
+            query = query.where(RELEASE.c.as_of <= as_of)
+        return self._row(ReleaseRow, query.order_by(RELEASE.c.id.desc()))
+
+    def previous(self, usecase: str) -> ReleaseRow | None:
+        """Return the release to roll back to, None where there is none.
+
+        A rollback takes the version it left out of the row, so that a second one goes further back, not forth again.
+        """
+        row = in_a_row(self._rows(ReleaseRow, _put_live(usecase).order_by(RELEASE.c.id)))
+        return row[-2] if len(row) > 1 else None
+
+    def releases(self, usecase: str, limit: int = 100) -> list[ReleaseRow]:
+        """Return releases, rollbacks and refusals, newest first."""
+        query = _SELECT.where(RELEASE.c.usecase == usecase)
+        return self._rows(ReleaseRow, query.order_by(RELEASE.c.id.desc()).limit(limit))
+
+
+def in_a_row(history: Iterable[ReleaseRow]) -> list[ReleaseRow]:
+    """Return the releases one can go back through, the live one last.
+
+    Args:
+        history: Releases and rollbacks that were not refused, oldest first.
+    """
+    row: list[ReleaseRow] = []
+    for one in history:
+        versions = [release.version for release in row]
+        if one.kind == "rollback" and one.version in versions:
+            last = len(versions) - 1 - versions[::-1].index(one.version)
+            row = row[: last + 1]
+        elif not row or row[-1].version != one.version:
+            row.append(one)
+    return row
+
+
+def _put_live(usecase: str) -> Select[Any]:
+    refused = select(RELEASE.c.refuses).where(RELEASE.c.refuses.is_not(None))
+    return _SELECT.where(RELEASE.c.usecase == usecase, RELEASE.c.kind != "refused", RELEASE.c.id.not_in(refused))

@@ -1,0 +1,290 @@
+"""The lender's tables: read over a watermark; and, for the loader alone, filled by COPY."""
+
+import io
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import adbc_driver_manager
+import psycopg2
+import pyarrow as pa
+import pyarrow.csv
+from adbc_driver_postgresql import dbapi
+from psycopg2 import sql
+
+from refit.errors import ContractError, OutageError
+from refit.store.ahead import reading_ahead
+from refit.store.database import CONNECT_TIMEOUT_S, outages_explained, parsed_url
+
+ORDERABLE: Final = {"timestamp with time zone", "timestamp without time zone", "date"}
+SETTING: Final = "REFIT_SOURCE_URL"
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """How far the source has been taken in: the last record's moment and key."""
+
+    at: datetime
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """What a load changed in the table."""
+
+    added: int
+    changed: int
+    unchanged: int
+
+
+class Source:
+    """One Postgres that holds source tables. Opens a connection a call; holds none."""
+
+    def __init__(self, url: str) -> None:
+        self._url = parsed_url(url, setting=SETTING).set(drivername="postgresql").render_as_string(hide_password=False)
+
+    def column_types(self, table: str) -> dict[str, str]:
+        """Return the table's columns with their SQL types, in order; empty where there is no such table.
+
+        Raises:
+            OutageError: Postgres does not answer.
+        """
+        schema, name = table.split(".")
+        with self._cursor() as cursor:
+            cursor.execute(
+                "SELECT column_name, CASE WHEN numeric_precision < 300 AND data_type = 'numeric' THEN 'decimal'"
+                " ELSE data_type END FROM information_schema.columns"
+                " WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position",
+                (schema, name),
+            )
+            return dict(cursor.fetchall())
+
+    @contextmanager
+    def arrived(
+        self,
+        table: str,
+        columns: Sequence[str],
+        order: tuple[str, str],
+        after: Watermark | None,
+        until: datetime,
+        *,
+        texts: Collection[str] = (),
+    ) -> Generator[Iterator[pa.RecordBatch], None, None]:
+        """Stream the rows that arrived after the watermark and up to `until`, oldest first, as Arrow batches.
+
+        Args:
+            order: The arrival column and the key column.
+            texts: The columns to read as text, whatever their type.
+
+        Raises:
+            ContractError: The table or a column is missing, or the arrival column is no date.
+            OutageError: Postgres does not answer, or the connection broke.
+        """
+        types = self._checked_types(table, columns, order[0])
+        selected = [_selected(name, "" if name in texts else types[name]) for name in columns]
+        query = _arrived_query(table, selected, order, after, until)
+        with _outage(self._url), dbapi.connect(_with_timeout(self._url)) as connection, connection.cursor() as cursor:
+            # One order for one content: the file a batch becomes is named by its hash.
+            cursor.execute("SET TIME ZONE 'UTC'")
+            cursor.execute("SET standard_conforming_strings = on")
+            cursor.execute("SET work_mem = '256MB'")
+            cursor.execute(query)
+            with reading_ahead(_unbroken(cursor.fetch_record_batch(), self._url)) as batches:
+                yield batches
+
+    def _checked_types(self, table: str, columns: Sequence[str], arrived_at: str) -> dict[str, str]:
+        types = self.column_types(table)
+        if not types:
+            raise ContractError(
+                f"the source has no table {table}; load it with `refit load`, or name another in `source`"
+            )
+        if missing := [name for name in columns if name not in types]:
+            raise ContractError(f"{table} has no column {', '.join(missing)}; it has {', '.join(types)}")
+        if types[arrived_at] not in ORDERABLE:
+            raise ContractError(
+                f"{table}.{arrived_at} is {types[arrived_at]}; `arrived_at` must be a date or a timestamp, to order by"
+            )
+        return types
+
+    def put(self, table: str, columns: Sequence[tuple[str, str]], key: str, chunks: Iterator[pa.RecordBatch]) -> Put:
+        """Put rows into the table in one transaction, by COPY: new keys are added, changed rows replaced.
+
+        Args:
+            columns: Name and SQL type of each column of the chunks; a table that is not there is made of them.
+
+        Raises:
+            ContractError: The table is there with other columns.
+            OutageError: Postgres does not answer, or its disk is full. The table is as it was.
+        """
+        schema, name = table.split(".")
+        target, staging = sql.Identifier(schema, name), sql.Identifier("refit_load")
+        listed = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(c), sql.SQL(t)) for c, t in columns)
+        names = sql.SQL(", ").join(sql.Identifier(c) for c, _ in columns)
+        with self._cursor() as cursor:
+            cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+            cursor.execute(
+                sql.SQL("CREATE TABLE IF NOT EXISTS {} ({}, PRIMARY KEY ({}))").format(
+                    target, listed, sql.Identifier(key)
+                )
+            )
+            self._check_table(cursor, table, columns)
+            cursor.execute(sql.SQL("CREATE TEMP TABLE {} ({}) ON COMMIT DROP").format(staging, listed))
+            copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(staging, names).as_string(cursor)
+            total = 0
+            for chunk in chunks:
+                cursor.copy_expert(copy, _as_csv(chunk))
+                total += len(chunk)
+            return _merge(cursor, target, staging, [c for c, _ in columns], key, total)
+
+    def _check_table(self, cursor: Any, table: str, columns: Sequence[tuple[str, str]]) -> None:
+        schema, name = table.split(".")
+        cursor.execute(
+            "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = %s AND table_name = %s",
+            (schema, name),
+        )
+        there = dict(cursor.fetchall())
+        if missing := [c for c, _ in columns if c not in there]:
+            raise ContractError(
+                f"{table} is there already, without the file's column {', '.join(missing)}; "
+                "load into another table, or add the column to this one"
+            )
+        if other := [f"{c} ({there[c]} there, {t} in the file)" for c, t in columns if there[c] != t]:
+            raise ContractError(f"{table} is there already, with other types: {', '.join(other)}")
+
+    @contextmanager
+    def _cursor(self) -> Generator[Any, None, None]:
+        with _outage(self._url):
+            connection = psycopg2.connect(self._url, connect_timeout=CONNECT_TIMEOUT_S)
+            try:
+                with connection, connection.cursor() as cursor:
+                    cursor.execute("SET TIME ZONE 'UTC'")
+                    yield cursor
+            finally:
+                connection.close()
+
+
+def _merge(cursor: Any, target: Any, staging: Any, columns: list[str], key: str, total: int) -> Put:
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    others = [c for c in columns if c != key]
+    row = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(c)) for c in others)
+    new = sql.SQL(", ").join(sql.SQL("excluded.{}").format(sql.Identifier(c)) for c in others)
+    cursor.execute(
+        sql.SQL(
+            "WITH merged AS (INSERT INTO {target} AS t ({names}) SELECT {names} FROM {staging}"
+            " ON CONFLICT ({key}) DO UPDATE SET ({set}) = ROW ({new}) WHERE ROW ({row}) IS DISTINCT FROM ROW ({new})"
+            " RETURNING (xmax = 0) AS added)"
+            " SELECT count(*) FILTER (WHERE added), count(*) FILTER (WHERE NOT added) FROM merged"
+        ).format(
+            target=target,
+            names=names,
+            staging=staging,
+            key=sql.Identifier(key),
+            set=sql.SQL(", ").join(map(sql.Identifier, others)),
+            new=new,
+            row=row,
+        )
+    )
+    added, changed = cursor.fetchone()
+    return Put(added, changed, total - added - changed)
+
+
+def _as_csv(chunk: pa.RecordBatch) -> io.BytesIO:
+    """Write rows as CSV in which null is an unquoted empty cell and an empty text a quoted one."""
+    buffer = io.BytesIO()
+    pyarrow.csv.write_csv(chunk, buffer, pyarrow.csv.WriteOptions(include_header=False))
+    buffer.seek(0)
+    return buffer
+
+
+def _selected(name: str, sql_type: str) -> str:
+    """Select a column in a type that Arrow can hold: NUMERIC as float, all that is neither number nor date as text."""
+    column = _quoted(name)
+    if sql_type in {"decimal", "money"}:
+        return f"{column}::numeric::float8 AS {column}"
+    if sql_type == "numeric":  # without a precision it may hold what no float does, which would break the whole read
+        return (
+            f"CASE WHEN abs({column}) BETWEEN 1e-300 AND 1e300 THEN {column}::float8 WHEN abs({column}) < 1e-300 THEN 0"
+            f" WHEN {column} <> 'NaN' THEN sign({column}) * 'Infinity'::float8 END AS {column}"
+        )
+    if sql_type == "boolean":
+        return f"{column}::int AS {column}"
+    if sql_type in {"double precision", "real", "integer", "bigint", "smallint", *ORDERABLE}:
+        return column
+    return f"{column}::text AS {column}"
+
+
+def _arrived_query(
+    table: str, selected: Sequence[str], order: tuple[str, str], after: Watermark | None, until: datetime
+) -> str:
+    arrived_at, key = _quoted(order[0]), f'{_quoted(order[1])}::text COLLATE "C"'
+    where = f"{arrived_at} <= {_literal(until.isoformat())}::timestamptz"
+    if after is not None:
+        where += f" AND ({arrived_at}, {key}) > ({_literal(after.at.isoformat())}::timestamptz, {_literal(after.key)})"
+    source = ".".join(map(_quoted, table.split(".")))
+    return f"SELECT {', '.join(selected)} FROM {source} WHERE {where} ORDER BY {arrived_at}, {key}"  # noqa: S608 - every part is quoted
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    if "\x00" in text:
+        raise ContractError("a key cannot hold a NUL character")
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _with_timeout(url: str) -> str:
+    return f"{url}{'&' if '?' in url else '?'}connect_timeout={CONNECT_TIMEOUT_S}"
+
+
+@contextmanager
+def _outage(url: str) -> Generator[None, None, None]:
+    """Turn what either driver raises into an error without the password: an outage, or a table that does not fit."""
+    where = url.rpartition("@")[2].partition("?")[0]
+    try:
+        with outages_explained(parsed_url(url, setting=SETTING), setting=SETTING), _limits_explained(where):
+            yield
+    except psycopg2.Error as error:
+        if error.pgcode is None:  # libpq's own word, which may quote the address
+            raise ContractError(f"{SETTING} is not an address that Postgres takes") from None
+        raise ContractError(f"Postgres at {where} refuses: {_said(error)}") from None
+    except adbc_driver_manager.Error as error:
+        first = str(error).strip().splitlines()[0]
+        if (error.sqlstate or "").startswith("42"):  # syntax, names, rights (PostgreSQL manual, appendix A)
+            raise ContractError(f"Postgres at {where} refuses: {first}") from None
+        raise OutageError(f"Postgres at {where} broke off: {first}; run again once it answers") from None
+
+
+@contextmanager
+def _limits_explained(where: str) -> Generator[None, None, None]:
+    """Tell a limit of Postgres from an outage: psycopg2 calls both operational (PostgreSQL manual, appendix A)."""
+    try:
+        yield
+    except psycopg2.OperationalError as error:
+        if (error.pgcode or "").startswith("54"):
+            raise ContractError(f"Postgres at {where} refuses: {_said(error)}") from None
+        raise
+
+
+def _unbroken(batches: pa.RecordBatchReader, url: str) -> Iterator[pa.RecordBatch]:
+    """Yield the batches; what breaks here is the source's, not that of whoever writes them."""
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except (pa.ArrowException, OSError) as error:
+            where = url.rpartition("@")[2].partition("?")[0]
+            first = str(error).strip().splitlines()[0]
+            raise OutageError(f"Postgres at {where} broke off: {first}; run again once it answers") from None
+        yield batch
+
+
+def _said(error: psycopg2.Error) -> str:
+    """Return what Postgres says of a table or a column; of a record it says the value, which nobody shall read."""
+    if (error.pgcode or "").startswith("22"):
+        return f"a value of column {error.diag.column_name or '(unknown)'} does not fit"
+    return (error.diag.message_primary or str(error)).strip().splitlines()[0]

@@ -1,0 +1,105 @@
+"""Where use cases are found: those that come with `refit`, and the files of a folder of yours."""
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from refit.errors import ContractError
+from refit.usecase import model
+from refit.usecase.model import UseCase
+
+BUILT_IN = Path(__file__).parent
+
+
+def read(path: Path) -> UseCase:
+    """Read one use-case file.
+
+    Raises:
+        ContractError: It cannot be read, is no YAML, or breaks the model; names file, key and the valid choices.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _OnceOnly)  # noqa: S506 - a SafeLoader
+    except FileNotFoundError:
+        raise ContractError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ContractError(f"{path}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise ContractError(f"{path}: not YAML: {error}") from None
+    except RecursionError:
+        raise ContractError(f"{path}: nests too deep for a use case") from None
+    if not isinstance(content, Mapping):
+        raise ContractError(f"{path}: a use case is a mapping of keys; see docs/add-a-use-case.md")
+    try:
+        return UseCase.model_validate(content)
+    except ValidationError as error:
+        raise ContractError("\n".join(f"{path}: {_explained(problem)}" for problem in error.errors())) from None
+    except ValueError as error:
+        raise ContractError(f"{path}: {error}") from None
+
+
+def names(folder: Path | None = None) -> list[str]:
+    """Return the names of all use cases, those in `folder` included, sorted."""
+    return sorted(_files(folder))
+
+
+def find(name: str, folder: Path | None = None) -> UseCase:
+    """Return the use case called `name`; a file in `folder` goes before a built-in one.
+
+    Raises:
+        ContractError: There is none, or its file is wrong.
+    """
+    files = _files(folder)
+    if name not in files:
+        raise ContractError(f"unknown use case {name!r}; choose from {', '.join(sorted(files))}")
+    usecase = read(files[name])
+    if usecase.name != name:
+        raise ContractError(f"{files[name]}: name is {usecase.name!r}; it must be the file's own, {name!r}")
+    return usecase
+
+
+def _files(folder: Path | None) -> dict[str, Path]:
+    folders = [BUILT_IN, *([folder] if folder is not None else [])]
+    return {path.stem: path for one in folders for path in sorted(one.glob("*.yaml"))}
+
+
+class _OnceOnly(yaml.SafeLoader):
+    """Reads plain YAML, and refuses a key that stands twice: the second would silently win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Make one mapping of the file."""
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"key {key.value!r} stands twice", problem_mark=key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+        return super().construct_mapping(node, deep)
+
+
+def _explained(problem: Mapping[str, Any]) -> str:
+    """Turn one pydantic error into `key: what is wrong`, with the valid choices where there are any."""
+    forms = {"OutcomeDate", "OutcomeClass", "OutcomeRule", "Multiclass"}
+    key = ".".join(str(part) for part in problem["loc"] if part not in forms)
+    match problem["type"]:
+        case "extra_forbidden":
+            return f"{key}: unknown key; choose from {', '.join(_keys(problem['loc'][:-1]))}"
+        case "missing":
+            return f"{key}: missing"
+        case _:
+            return f"{key}: {problem['msg']}".removeprefix(": ").replace("Value error, ", "", 1)
+
+
+def _keys(place: tuple[str | int, ...]) -> list[str]:
+    """Return the keys that may stand at a place of the file."""
+    part: type[BaseModel] = UseCase
+    for step in place:
+        known = {field.alias or name: field for name, field in part.model_fields.items()}
+        named = getattr(model, str(step), known[str(step)].annotation if str(step) in known else None)
+        part = next((one for one in (named, *get_args(named)) if _is_part(one)), part)
+    return sorted(field.alias or name for name, field in part.model_fields.items())
+
+
+def _is_part(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)

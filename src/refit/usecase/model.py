@@ -1,0 +1,196 @@
+"""One use case as its file declares it. Frozen; a key the model does not know is refused."""
+
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from refit.errors import ContractError
+from refit.usecase.expression import Expression, parse_expression
+from refit.usecase.label import Label, Multiclass, OutcomeClass, OutcomeDate, OutcomeRule
+from refit.usecase.parsing import ParseRule, parse_rule
+from refit.usecase.part import Moment, Part, known_rule
+from refit.usecase.policy import Drift, Gate, LearnerName, Objective, Retrain, Split
+
+RESERVED = "_"
+"""Column names that start so belong to `refit`: `_key`, `_arrived_at`, `_event_time`."""
+
+
+class Source(Part):
+    """The lender's table, its key, and the column by which it orders what is new."""
+
+    table: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*$")]
+    key: str
+    arrived_at: str
+
+    @model_validator(mode="after")
+    def _two_columns(self) -> Self:
+        if self.key == self.arrived_at:
+            raise ValueError(f"{self.key} cannot be both 'key' and 'arrived_at'")
+        return self
+
+
+class Feature(Part):
+    """One input of the model, or a value derived from several columns.
+
+    A value outside `min` and `max` or not among `choices` is refused; a value in `unknown` counts as missing.
+    """
+
+    type: Literal["number", "category"]
+    parse: str | None = None
+    from_: Annotated[str | None, Field(alias="from")] = None
+    min: float | None = None
+    max: float | None = None
+    choices: tuple[str, ...] | None = None
+    unknown: tuple[str, ...] = ()
+    required: bool = False
+    title: str | None = None
+    unit: str | None = None
+
+    _rule = field_validator("parse")(known_rule)
+
+    @field_validator("unknown", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.from_ is not None:
+            try:
+                parse_expression(self.from_)
+            except ContractError as error:
+                raise ValueError(str(error)) from None
+            if self.type != "number":
+                raise ValueError("a feature with 'from' is a number")
+        if self.type == "category" and (self.min is not None or self.max is not None):
+            raise ValueError("'min' and 'max' belong to a number; a category takes 'choices'")
+        if self.type == "number" and self.choices is not None:
+            raise ValueError("'choices' belong to a category; a number takes 'min' and 'max'")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max}")
+        kind = parse_rule(self.parse).kind if self.parse else None
+        if kind is not None and kind != ("number" if self.type == "number" else "text"):
+            raise ValueError(f"parse {self.parse!r} gives a {kind}, the feature is a {self.type}")
+        return self
+
+
+class InputColumn(Part):
+    """A source column the model reads, and the rule that reads it: what a request sends, and what the lake keeps."""
+
+    name: str
+    type: Literal["number", "category"]
+    rule: str
+    min: float | None = None
+    max: float | None = None
+    choices: tuple[str, ...] | None = None
+    unknown: tuple[str, ...] = ()
+    required: bool = False
+    title: str | None = None
+    unit: str | None = None
+
+
+class UseCase(Part):
+    """One model's world. Read it from a file with `refit.usecase.catalogue`."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+    title: str
+    task: Literal["binary", "multiclass"] = "binary"
+    source: Source
+    event_time: Moment
+    label: Label
+    features: Annotated[dict[str, Feature], Field(min_length=1)]
+    known_later: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+    objective: Objective = Objective()
+    split: Split = Split()
+    drift: Drift = Drift()
+    retrain: Retrain = Retrain()
+    gate: Gate = Gate()
+    learners: Annotated[tuple[LearnerName, ...], Field(min_length=1)] = ("logistic_regression", "xgboost")
+    schedule: Annotated[str, Field(pattern=r"^\S+( \S+){4}$")] = "0 2 * * *"
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 20
+    example: dict[str, float | str | None] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.task == "multiclass") != isinstance(self.label, Multiclass):
+            raise ValueError("task 'multiclass' and a label with 'classes' go together")
+        known_on = getattr(self.label, "known_on", None)
+        if known_on is not None and self.label_columns[known_on.column].kind != "date":
+            raise ValueError(f"label.known_on: {known_on.column} is no date")
+        for name, expression in self.expressions.items():
+            if derived := [operand for operand in expression.names if operand in self.expressions]:
+                raise ValueError(f"features.{name}: {', '.join(derived)} is derived itself; name source columns only")
+        if shown := set(self.protected) & set(self.label_columns):
+            raise ValueError(f"protected: {', '.join(sorted(shown))}: the label is made from it")
+        if strange := set(self.example) - set(self.inputs):
+            raise ValueError(
+                f"example: {', '.join(sorted(strange))}: no input of the model; inputs are {', '.join(self.inputs)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _no_feature_reads_what_it_must_not(self) -> Self:
+        source, inputs = self.source, set(self.inputs)
+        barred = {
+            **dict.fromkeys(self.protected, "protected, so no feature may read it"),
+            source.key: "the key identifies a record and is no feature",
+            **dict.fromkeys(
+                [*self.known_later, *self.label_columns], "known only after the decision, so no feature may read it"
+            ),
+        }
+        if source.arrived_at != self.event_time.column:
+            barred[source.arrived_at] = "moves when the outcome comes in, so no feature may read it"
+        for why in dict.fromkeys(barred.values()):
+            if names := sorted(name for name in inputs if barred.get(name) == why):
+                raise ValueError(f"features: {', '.join(names)}: {why}")
+        if taken := sorted(set(self.expressions) & {*barred, self.event_time.column}):
+            raise ValueError(f"features: {', '.join(taken)}: a column already; give what is derived another name")
+        named = dict.fromkeys([*self.features, *self.inputs, *self.protected, *self.label_columns])
+        if reserved := [name for name in named if name.startswith(RESERVED)]:
+            raise ValueError(f"features: {', '.join(reserved)}: names that start with '_' belong to refit")
+        return self
+
+    @cached_property
+    def expressions(self) -> dict[str, Expression]:
+        """The derived features, by name."""
+        return {name: parse_expression(f.from_) for name, f in self.features.items() if f.from_ is not None}
+
+    @cached_property
+    def inputs(self) -> dict[str, InputColumn]:
+        """The source columns the features read, by name, in order of appearance.
+
+        A column read by an expression alone is a number, parsed by the feature's own rule, or else as the first column
+        of the same expression that has one.
+        """
+        found: dict[str, InputColumn] = {}
+        for name, feature in self.features.items():
+            if feature.from_ is None:
+                shared = set(InputColumn.model_fields) & set(Feature.model_fields)
+                rule = feature.parse or ("number" if feature.type == "number" else "text")
+                found[name] = InputColumn(name=name, rule=rule, **feature.model_dump(include=shared))
+        for name, expression in self.expressions.items():
+            rules = [found[operand].rule for operand in expression.names if operand in found]
+            rule = self.features[name].parse or (rules[0] if rules else "number")
+            for operand in expression.names:
+                if operand not in found:
+                    found[operand] = InputColumn(name=operand, type="number", rule=rule)
+                elif found[operand].type != "number":
+                    raise ValueError(f"features.{name}: {operand} is a category and cannot stand in an expression")
+        return found
+
+    @cached_property
+    def label_columns(self) -> dict[str, ParseRule]:
+        """The source columns the label is made from, and how each is read."""
+        match self.label:
+            case OutcomeDate(happened_on=moment):
+                columns = {moment.column: moment.parse}
+            case OutcomeRule(columns=declared):
+                columns = {name: column.rule for name, column in declared.items()}
+            case OutcomeClass(column=column) | Multiclass(column=column):
+                columns = {column: "text"}
+        known_on = getattr(self.label, "known_on", None)
+        if known_on is not None:
+            columns.setdefault(known_on.column, known_on.parse)
+        return {name: parse_rule(rule) for name, rule in columns.items()}

@@ -1,0 +1,251 @@
+"""The whole product, as `make up` starts it: on free ports, in a home of its own, stopped as a user would."""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+REFIT = str(Path(sys.executable).with_name("refit"))
+BANNER_SECONDS = 600
+STOP_SECONDS = 60
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass
+class Up:
+    """A `refit up` and what it printed."""
+
+    home: Path
+    ports: dict[str, int] = field(default_factory=lambda: {n: free_port() for n in ("PREFECT", "SERVICE", "CONSOLE")})
+    process: subprocess.Popen | None = None
+
+    @property
+    def environment(self):
+        foreign = ("REFIT_", "PREFECT_")
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        return clean | {"REFIT_HOME": str(self.home)} | {f"REFIT_{name}_PORT": str(p) for name, p in self.ports.items()}
+
+    @property
+    def printed(self):
+        return (self.home.parent / "printed.txt").read_text()
+
+    def start(self):
+        with (self.home.parent / "printed.txt").open("w") as output:
+            self.process = subprocess.Popen(
+                [REFIT, "up"], env=self.environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def wait_for(self, text, seconds=BANNER_SECONDS):
+        end = time.monotonic() + seconds
+        while text not in self.printed:
+            assert self.process.poll() is None, self.printed
+            assert time.monotonic() < end, self.printed
+            time.sleep(0.2)
+
+    def stop(self, number=signal.SIGINT):
+        self.process.send_signal(number)
+        return self.process.wait(STOP_SECONDS)
+
+    def url(self, name):
+        return f"http://127.0.0.1:{self.ports[name]}"
+
+    def prefect(self, path, body=None):
+        answer = httpx.request("POST" if body is not None else "GET", f"{self.url('PREFECT')}/api{path}", json=body)
+        return answer.raise_for_status().json()
+
+    def left(self):
+        """What still runs of it, anywhere on the machine."""
+        found = []
+        for one in psutil.process_iter():
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                ours = one.environ().get("REFIT_HOME") == str(self.home) or str(self.home) in " ".join(one.cmdline())
+                if ours and one.status() != psutil.STATUS_ZOMBIE:
+                    found.append(one)
+        return found
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory):
+    started = Up(tmp_path_factory.mktemp("up") / "home")
+    started.start()
+    yield started
+    started.process.kill()
+    started.process.wait()
+    for left in started.left():
+        left.kill()
+
+
+@pytest.fixture(scope="module")
+def running(up):
+    up.wait_for("Stop: Ctrl-C")
+    return up
+
+
+@pytest.fixture(scope="module")
+def night(running):
+    """The run that its deployment made of the first night."""
+    runs = running.prefect("/flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}})
+    assert len(runs) == 1
+    return runs[0]
+
+
+def test_the_printed_curl_line_is_answered(running):
+    line = next(line for line in running.printed.splitlines() if line.strip().startswith("curl "))
+    words = shlex.split(line)
+    if shutil.which("curl"):
+        asked = [*words, "-w", "\n%{http_code}"]
+        body, _, status = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.rpartition("\n")
+        answer = httpx.Response(int(status), text=body).json()
+    else:
+        content = words[words.index("-d") + 1]
+        answer = (
+            httpx.post(words[2], content=content, headers={"content-type": "application/json"})
+            .raise_for_status()
+            .json()
+        )
+    assert 0 < answer["probability"] < 1
+    assert answer["decision"] in {"approve", "decline"}
+    assert answer["model_version"].startswith("demo-")
+
+
+def test_the_first_night_ran_through_its_deployment(running, night):
+    deployment = running.prefect(f"/deployments/{night['deployment_id']}")
+    assert deployment["name"] == "nightly-demo"
+    assert night["name"] == f"nightly-demo-{datetime.now(UTC):%Y-%m-%d}"
+    assert night["work_pool_name"] == "refit"
+
+
+def test_the_run_shows_what_it_did(running, night):
+    found = running.prefect("/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [night["id"]]}}})
+    by_key = {artifact["key"]: artifact for artifact in found}
+    assert set(by_key) == {"demo-summary", "demo-drift", "demo-report-link", "demo-report"}
+    assert "records came in" in by_key["demo-summary"]["data"]
+    assert "Decided: **retrain**" in by_key["demo-summary"]["data"]
+    assert "credit_score" in by_key["demo-drift"]["data"]
+    assert by_key["demo-report"]["type"] == "rich"
+    assert by_key["demo-report"]["data"]["html"].startswith("<iframe")
+    assert len(by_key["demo-report"]["data"]["html"]) < 200
+
+
+def test_the_report_is_one_click_away(running):
+    found = running.prefect("/artifacts/filter", {"artifacts": {"key": {"any_": ["demo-report-link"]}}})
+    link = re.search(r"\((http.*)\)", found[0]["data"])[1]
+    assert link in running.printed
+    assert link.startswith(running.url("CONSOLE"))
+    page = httpx.get(link).raise_for_status()
+    assert 'sandbox="allow-scripts"' in page.text
+    report = httpx.get(f"{link}/html").raise_for_status()
+    assert len(report.content) > 1_000_000
+    assert report.headers["content-security-policy"].startswith("sandbox allow-scripts")
+    assert httpx.get(f"{link}/json").raise_for_status().json()["drift"]["columns"]
+
+
+def test_the_overview_shows_the_model_that_is_live(running):
+    live = httpx.get(f"{running.url('SERVICE')}/model").raise_for_status().json()["version"]
+    assert live in httpx.get(f"{running.url('CONSOLE')}/").raise_for_status().text
+    assert live in running.printed
+
+
+def test_the_ui_shows_a_report_inside_a_run_by_default(running):
+    assert httpx.get(f"{running.url('PREFECT')}/ui-settings").raise_for_status().json()["default_ui"] == "v1"
+
+
+def test_the_next_night_is_due(running):
+    wanted = {
+        "state": {"type": {"any_": ["SCHEDULED"]}},
+        "next_scheduled_start_time": {"after_": datetime.now(UTC).isoformat()},
+    }
+    end = time.monotonic() + 90
+    while not running.prefect("/flow_runs/filter", {"flow_runs": wanted}):
+        assert time.monotonic() < end
+        time.sleep(0.5)
+
+
+def test_a_second_one_on_the_same_home_says_that_one_is_running(running):
+    second = Up(running.home)
+    done = subprocess.run(
+        [REFIT, "up"], env=second.environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 5
+    assert f"already (process {running.process.pid})" in done.stdout + done.stderr
+
+
+def test_the_same_ports_for_another_home_are_a_clear_error(running, tmp_path):
+    other = Up(tmp_path / "home", ports=running.ports)
+    done = subprocess.run([REFIT, "up"], env=other.environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 5
+    assert "REFIT_PREFECT_PORT" in done.stdout + done.stderr
+    assert other.left() == []
+
+
+def test_ctrl_c_stops_all_of_it_and_leaves_no_process(running):
+    assert running.stop(signal.SIGINT) == 0
+    assert running.left() == []
+    for port in running.ports.values():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+
+
+def test_killed_in_the_middle_of_a_night_it_goes_on_from_there(running):
+    running.start()
+    running.wait_for("monitor: running")
+    running.process.kill()
+    running.process.wait()
+    end = time.monotonic() + 60
+    while left := running.left():
+        assert time.monotonic() < end, left
+        time.sleep(0.2)
+
+    running.start()
+    running.wait_for("Stop: Ctrl-C")
+
+    def runs_that_are(*states):
+        return running.prefect("/flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": list(states)}}}})
+
+    assert runs_that_are("RUNNING", "PENDING") == []
+    assert len(runs_that_are("CRASHED")) == 1
+    assert len(runs_that_are("COMPLETED")) == 2
+
+
+def test_sigterm_stops_it_too(running):
+    assert running.stop(signal.SIGTERM) == 0
+    assert running.left() == []
+
+
+def test_stopped_while_it_starts_it_leaves_nothing(running):
+    running.start()
+    running.wait_for("Starting the Prefect server")
+    time.sleep(1)
+    assert running.stop(signal.SIGHUP) == 0
+    assert running.left() == []
+
+
+def test_a_part_that_dies_ends_the_rest_with_the_end_of_its_log(running):
+    running.start()
+    running.wait_for("The Prefect server answers")
+    server = next(one for one in psutil.Process(running.process.pid).children() if "server" in one.cmdline())
+    server.kill()
+    assert running.process.wait(STOP_SECONDS) == 5
+    assert re.search(r"prefect-server was ended by SIGKILL|the Prefect server does not answer", running.printed)
+    assert running.left() == []

@@ -1,0 +1,143 @@
+"""`prefect.yaml` on a real Prefect server: what is deployed, and that it is due."""
+
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from flows.conductor import POOL, ROOT, deploy_command
+from flows.environment import environment
+from flows.processes import Processes
+from flows.server import PrefectServer
+from refit.settings import Settings
+from refit.usecase.catalogue import find, names
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass
+class Deployed:
+    """A server with everything of `prefect.yaml` on it, and no worker."""
+
+    server: PrefectServer
+    api: httpx.Client
+
+    def deployment(self, name):
+        return self.api.get(f"/deployments/name/{name}").raise_for_status().json()
+
+    def runs(self, **wanted):
+        return self.api.post("/flow_runs/filter", json={"flow_runs": wanted, "limit": 200}).raise_for_status().json()
+
+    def make_run(self, deployment, state):
+        found = self.deployment(deployment)["id"]
+        run = self.api.post(f"/deployments/{found}/create_flow_run", json={"state": state}).raise_for_status()
+        return run.json()["id"]
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory) -> Iterator[Deployed]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = Settings(home=tmp_path_factory.mktemp("home"), prefect_port=port)
+    given = environment(settings)
+    processes = Processes(settings.folder / "logs")
+    server = PrefectServer(given["PREFECT_API_URL"])
+    try:
+        processes.start("prefect-server", [sys.executable, "-m", "prefect", "server", "start"], given, settings.folder)
+        _wait(lambda: (processes.check(), server.is_healthy())[1])
+        server.keep_pool(POOL, is_paused=True)
+        processes.start("deploy", deploy_command(), given, ROOT)
+        _wait(lambda: processes.ended("deploy"))
+        with httpx.Client(base_url=given["PREFECT_API_URL"], timeout=20, trust_env=False) as api:
+            yield Deployed(server, api)
+    finally:
+        server.close()
+        processes.stop(*processes.names, patience_seconds=15)
+        processes.dismiss_warden()
+
+
+def _wait(condition, seconds=180):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.2)
+
+
+def test_every_night_has_a_run_to_come(deployed):
+    """With a database layer the server does not fit, it looks healthy and never schedules anything."""
+    now = datetime.now(UTC)
+    wanted = {f"nightly-{usecase}" for usecase in names()}
+    _wait(lambda: wanted <= set(deployed.server.scheduled(now)), 90)
+    for name, due in deployed.server.scheduled(now).items():
+        assert name in wanted
+        hour = int(find(name.removeprefix("nightly-")).schedule.split()[1])
+        assert now < due < now + timedelta(days=1, minutes=1)
+        assert due.astimezone(UTC).hour == hour
+
+
+@pytest.mark.parametrize("usecase", names())
+@pytest.mark.parametrize("flow", ["nightly", "retrain"])
+def test_a_deployment_stands_as_the_file_says(deployed, flow, usecase):
+    found = deployed.deployment(f"{flow}/{flow}-{usecase}")
+    assert found["entrypoint"] == f"flows/{flow}.py:{flow}"
+    assert found["parameters"] == {"usecase": usecase}
+    assert found["work_pool_name"] == POOL
+    assert found["global_concurrency_limit"]["limit"] == 1
+    assert found["concurrency_options"]["collision_strategy"] == "ENQUEUE"
+
+
+def test_the_form_in_the_ui_has_the_flows_parameters_with_their_meaning(deployed):
+    form = deployed.deployment("nightly/nightly-demo")["parameter_openapi_schema"]["properties"]
+    assert set(form) == {"usecase", "as_of"}
+    assert "name of the use case" in form["usecase"]["description"]
+
+
+def test_a_worker_finds_the_flows_in_the_folder_they_were_deployed_from(deployed):
+    steps = deployed.deployment("nightly/nightly-demo")["pull_steps"]
+    assert steps == [{"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}]
+
+
+def test_a_paused_pool_is_opened_and_closed_as_asked(deployed):
+    for is_paused in (False, True):
+        deployed.server.keep_pool(POOL, is_paused=is_paused)
+        pool = deployed.api.get(f"/work_pools/{POOL}").json()
+        assert pool["is_paused"] is is_paused
+        assert pool["type"] == "process"
+        assert "command" in pool["base_job_template"]["job_configuration"]
+
+
+def test_what_an_earlier_server_left_is_ended_and_makes_way_for_the_next_run(deployed):
+    night = "nightly/nightly-demo"
+    broken = deployed.make_run(night, {"type": "SCHEDULED"})
+    for state in ("PENDING", "RUNNING"):
+        deployed.api.post(f"/flow_runs/{broken}/set_state", json={"state": {"type": state}}).raise_for_status()
+    assert deployed.server.state(broken).type == "RUNNING"
+    assert deployed.deployment(night)["global_concurrency_limit"]["active_slots"] == 1
+    past = (datetime.now(UTC) - timedelta(days=2)).isoformat()
+    missed = deployed.make_run(night, {"type": "SCHEDULED", "state_details": {"scheduled_time": past}})
+    to_come = len(deployed.runs(state={"type": {"any_": ["SCHEDULED"]}})) - 1
+
+    assert deployed.server.clear_the_past(datetime.now(UTC)) == (1, 1)
+
+    assert deployed.server.state(broken).name == "Crashed"
+    assert deployed.server.state(missed).name == "Skipped"
+    assert len(deployed.runs(state={"type": {"any_": ["SCHEDULED"]}})) == to_come
+    assert deployed.deployment(night)["global_concurrency_limit"]["active_slots"] == 0
+    assert deployed.server.clear_the_past(datetime.now(UTC)) == (0, 0)
+
+
+def test_a_run_that_is_started_has_its_name_and_waits_for_the_worker(deployed):
+    run = deployed.server.start("nightly/nightly-demo", "nightly-demo-2026-03-17")
+    found = deployed.api.get(f"/flow_runs/{run}").json()
+    assert found["name"] == "nightly-demo-2026-03-17"
+    assert found["parameters"] == {"usecase": "demo"}
+    assert not deployed.server.state(run).is_final
+    assert deployed.server.tasks(run) == {}
+    assert deployed.server.artifacts(run) == []
+    deployed.api.delete(f"/flow_runs/{run}").raise_for_status()

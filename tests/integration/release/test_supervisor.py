@@ -1,0 +1,345 @@
+"""The supervisor with real Bentos, processes and connections."""
+
+import http.client
+import json
+import os
+import pickle
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+from refit.errors import OutageError
+from refit.release.supervisor import Release, Supervisor
+from refit.scoring.bundle import GoldenRecord
+
+PATIENCE = 120.0
+
+
+def wait_until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, "it did not come to be"
+        time.sleep(0.01)
+
+
+@dataclass
+class FakeLedger:
+    """Holds what is desired, and what it was told."""
+
+    wanted: Release | None = None
+    down: bool = False
+    live: list[int] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)
+
+    def desired(self) -> Release | None:
+        if self.down:
+            raise OutageError("Postgres cannot be reached")
+        return self.wanted
+
+    def on_live(self, release: Release) -> None:
+        if self.down:
+            raise OutageError("Postgres cannot be reached")
+        self.live.append(release.id)
+
+    def on_refused(self, release: Release, why: str) -> None:
+        self.refused[release.id] = why
+
+
+@contextmanager
+def supervised(ledger: FakeLedger, **options):
+    supervisor = Supervisor(
+        ledger.desired, ledger.on_live, ledger.on_refused, "127.0.0.1", 0, poll_seconds=0.05, **options
+    )
+    supervisor.bind()
+    others = generations()
+    thread = threading.Thread(target=supervisor.run)
+    thread.start()
+    try:
+        yield supervisor
+    finally:
+        supervisor.stop()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+        assert set(generations()) <= set(others)
+
+
+def generations() -> list[psutil.Process]:
+    """Return the generations this process started."""
+    found = []
+    for child in psutil.Process().children():
+        try:
+            if any(part.endswith("generation.py") for part in child.cmdline()) and child.status() != "zombie":
+                found.append(child)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def ask(port: int, method: str, path: str, body: object = None, timeout: float = PATIENCE) -> tuple[int, dict]:
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    try:
+        client.request(method, path, None if body is None else json.dumps(body))
+        response = client.getresponse()
+        return response.status, json.loads(response.read())
+    finally:
+        client.close()
+
+
+class Client(threading.Thread):
+    """Asks for predictions over one connection that it keeps as long as the service does."""
+
+    def __init__(self, port: int, record: dict) -> None:
+        super().__init__()
+        self.port, self.body = port, json.dumps(record)
+        self.ended = threading.Event()
+        self.answers: dict[str, int] = {}
+        self.failures: list[str] = []
+
+    def run(self) -> None:
+        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        while not self.ended.is_set():
+            try:
+                client.request("POST", "/predict", self.body)
+                response = client.getresponse()
+                answer = json.loads(response.read())
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                self.failures.append(repr(error))
+                client.close()
+                continue
+            if response.status == 200:
+                self.answers[answer["model_version"]] = self.answers.get(answer["model_version"], 0) + 1
+            else:
+                self.failures.append(str(answer))
+            self.ended.wait(0.01)
+        client.close()
+
+
+@contextmanager
+def load(port: int, record: dict, connections: int = 4):
+    clients = [Client(port, record) for _ in range(connections)]
+    for client in clients:
+        client.start()
+    try:
+        yield clients
+    finally:
+        for client in clients:
+            client.ended.set()
+        for client in clients:
+            client.join()
+
+
+@pytest.fixture(scope="module")
+def serving(bentos):
+    """A supervisor with v1 live, for the tests that leave a release live behind them."""
+    ledger = FakeLedger(bentos[0].release(1))
+    with supervised(ledger, drain_seconds=10.0) as supervisor:
+        wait_until(lambda: ledger.live)
+        yield supervisor, ledger
+
+
+def next_id(ledger: FakeLedger) -> int:
+    return max([0, *ledger.live, *ledger.refused]) + 1
+
+
+def test_eight_swaps_under_load_fail_no_request(serving, bentos):
+    supervisor, ledger = serving
+    with load(supervisor.port, bentos[0].bundle.golden[0].inputs) as clients:
+        for turn in range(8):
+            ledger.wanted = bentos[(turn + 1) % 2].release(next_id(ledger))
+            wait_until(lambda: ledger.wanted.id in ledger.live)
+            status, model = ask(supervisor.port, "GET", "/model")
+            assert (status, model["version"]) in {(200, built.bundle.version) for built in bentos}
+    assert [failure for client in clients for failure in client.failures] == []
+    answers = {version for client in clients for version in client.answers}
+    assert answers == {built.bundle.version for built in bentos}
+    wait_until(lambda: len(generations()) == 1)
+    assert ask(supervisor.port, "GET", "/model")[1]["version"] == ledger.wanted.version
+
+
+def test_a_connection_left_open_across_a_swap_is_answered_once_more_and_then_moves_on(serving, bentos):
+    supervisor, ledger = serving
+    wait_until(lambda: len(generations()) == 1)
+    versions = []
+    client = http.client.HTTPConnection("127.0.0.1", supervisor.port, timeout=PATIENCE)
+    for turn in range(3):
+        client.request("GET", "/model")
+        answer = client.getresponse()
+        versions.append(json.loads(answer.read())["version"])
+        assert answer.headers.get("connection") == (None if turn != 1 else "close")
+        if turn == 0:
+            other = next(built for built in bentos if built.bundle.version != versions[0])
+            ledger.wanted = other.release(next_id(ledger))
+            wait_until(lambda: ledger.wanted.id in ledger.live)
+            answers = [ask(supervisor.port, "GET", "/model")[1]["version"] for _ in range(200)]
+            assert answers[-1] == other.bundle.version
+    client.close()
+    assert versions == [versions[0], versions[0], other.bundle.version]
+
+
+def test_a_release_that_answers_a_golden_record_wrongly_never_reaches_a_client(serving, bentos):
+    supervisor, ledger = serving
+    before = ask(supervisor.port, "GET", "/model")[1]["version"]
+    other = next(built for built in bentos if built.bundle.version != before)
+    right = other.bundle.golden
+    wrong = (*right[:2], GoldenRecord(right[2].inputs, right[2].probability * (1 + 1e-5)))
+    number = next_id(ledger)
+    with load(supervisor.port, right[0].inputs) as clients:
+        ledger.wanted = other.release(number, golden=wrong)
+        wait_until(lambda: number in ledger.refused)
+    assert "golden record 3 of 3: answered" in ledger.refused[number]
+    assert {version for client in clients for version in client.answers} == {before}
+    assert [failure for client in clients for failure in client.failures] == []
+    wait_until(lambda: len(generations()) == 1)
+
+
+def broken(built, folder: Path, part: str, content: str) -> Path:
+    """Return a copy of the Bento with one of its files replaced."""
+    copy = folder / "bentos" / "refit_toy" / "broken"
+    shutil.copytree(built.path, copy)
+    (copy / "src" / part).write_text(content)
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("part", "content", "why"),
+    [
+        ("bentos/service.py", "raise RuntimeError('no such luck')", "does not start: RuntimeError: no such luck"),
+        ("bundle/card.json", "{}", "card.json: altered since it was written"),
+        ("bentos/desk.py", "import os; os._exit(7)", "does not start: ended with exit code 7"),
+    ],
+    ids=["raises", "altered bundle", "exits"],
+)
+def test_a_release_that_does_not_start_is_refused_with_its_reason(serving, bentos, tmp_path, part, content, why):
+    supervisor, ledger = serving
+    number = next_id(ledger)
+    ledger.wanted = bentos[0].release(number, bento_path=broken(bentos[0], tmp_path, part, content))
+    wait_until(lambda: number in ledger.refused)
+    assert why in ledger.refused[number]
+    assert ask(supervisor.port, "GET", "/readyz")[0] == 200
+
+
+def test_a_release_whose_bento_is_gone_or_another_version_is_refused(serving, bentos, tmp_path):
+    _, ledger = serving
+    number = next_id(ledger)
+    ledger.wanted = bentos[0].release(number, bento_path=tmp_path / "nowhere")
+    wait_until(lambda: number in ledger.refused)
+    assert "there is no Bento" in ledger.refused[number]
+    ledger.wanted = bentos[0].release(number + 1, version="toy-20040630-000000000000")
+    wait_until(lambda: number + 1 in ledger.refused)
+    assert "the release is 'toy-20040630-000000000000'" in ledger.refused[number + 1]
+
+
+def test_a_killed_generation_comes_back_by_itself(serving):
+    supervisor, ledger = serving
+    wait_until(lambda: len(generations()) == 1)
+    before = list(ledger.live)
+    killed = generations()[0].pid
+    os.kill(killed, signal.SIGKILL)
+    assert ask(supervisor.port, "GET", "/readyz")[0] == 200
+    assert [process.pid for process in generations()] != [killed]
+    assert ledger.live == before
+
+
+def test_a_ledger_that_is_down_stops_nothing_and_hears_all_of_it_later(serving, bentos):
+    supervisor, ledger = serving
+    ledger.down = True
+    number = next_id(ledger)
+    ledger.wanted = bentos[0].release(number)
+    assert ask(supervisor.port, "POST", "/predict", bentos[0].bundle.golden[0].inputs)[0] == 200
+    ledger.down = False
+    wait_until(lambda: number in ledger.live)
+
+
+def test_a_release_that_hangs_is_refused_in_time_and_until_a_first_one_is_live_the_answer_is_503(bentos, tmp_path):
+    hanging = broken(bentos[0], tmp_path, "bentos/service.py", "import time; time.sleep(600)")
+    ledger = FakeLedger(bentos[0].release(1, bento_path=hanging))
+    with supervised(ledger, start_seconds=1.5) as supervisor:
+        status, answer = ask(supervisor.port, "POST", "/predict", {})
+        assert (status, answer["error"]["code"]) == (503, "not_ready")
+        wait_until(lambda: ledger.refused)
+        assert ledger.refused == {1: "not ready within 1.5 s"}
+        assert all(str(hanging) not in generation.cmdline() for generation in generations())
+        assert ask(supervisor.port, "GET", "/readyz")[0] == 503
+
+
+RUN = """
+import pickle, sys
+from refit.release.supervisor import Supervisor
+release = pickle.loads(bytes.fromhex(sys.argv[1]))
+tell = lambda *what: print("live", flush=True)
+supervisor = Supervisor(lambda: release, tell, tell, "127.0.0.1", int(sys.argv[2]), poll_seconds=0.1)
+supervisor.run()
+"""
+
+
+@contextmanager
+def supervisor_process(release: Release, port: int):
+    command = [sys.executable, "-c", RUN, pickle.dumps(release).hex(), str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        while process.stdout.readline() != "live\n":
+            assert process.poll() is None
+        yield process, psutil.Process(process.pid).children()
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not any(process.is_running() and process.status() != "zombie" for process in processes)
+
+
+def test_sigterm_finishes_what_is_in_flight_and_leaves_no_process(bentos):
+    port = free_port()
+    body = json.dumps([bentos[0].bundle.golden[0].inputs] * 1000).encode()
+    with supervisor_process(bentos[0].release(1), port) as (process, children):
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as half:
+            half.sendall(b"POST /predict/batch HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % len(body))
+            half.sendall(body[:1000])
+            assert ask(port, "GET", "/readyz")[0] == 200
+            process.send_signal(signal.SIGTERM)
+            wait_until(lambda: refuses(port))
+            half.sendall(body[1000:])
+            answer = http.client.HTTPResponse(half)
+            answer.begin()
+            assert len(json.loads(answer.read())["predictions"]) == 1000
+            assert answer.headers["connection"] == "close"
+        assert process.wait(PATIENCE) == 0
+        assert len(children) == 1
+        assert gone(children)
+
+
+def refuses(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_a_killed_supervisor_leaves_no_process_and_no_port_behind(bentos):
+    port = free_port()
+    with supervisor_process(bentos[0].release(1), port) as (process, children):
+        process.kill()
+        process.wait()
+    with supervisor_process(bentos[1].release(2), port):
+        assert ask(port, "GET", "/model")[1]["version"] == bentos[1].bundle.version
+        wait_until(lambda: gone(children))

@@ -1,0 +1,160 @@
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refit.intake.frame import frame
+from refit.intake.validate import lake_schema
+from tests.unit.usecase.declared import usecase
+
+START = datetime(2003, 1, 1, tzinfo=UTC)
+NEVER = START + timedelta(days=10_000)
+
+
+def day(number: float) -> datetime:
+    return START + timedelta(days=number)
+
+
+def version(key: str, arrived: float, asked: float = 0, **values) -> dict:
+    made = {"_key": key, "_arrived_at": day(arrived), "_event_time": day(asked), "amount": 10.0, "income": 100.0}
+    return made | {"region": "north", "purpose": "car", "sex": "f", "lost_on": None} | values
+
+
+def lake(*versions: dict, per_batch: int = 100) -> pa.Table:
+    schema = lake_schema(usecase())
+    parts = [
+        pa.Table.from_pylist(list(versions[i : i + per_batch]), schema) for i in range(0, len(versions), per_batch)
+    ]
+    return pa.concat_tables([schema.empty_table(), *parts])
+
+
+def seen(as_of: datetime, *versions: dict) -> pd.DataFrame:
+    return frame(lake(*versions), usecase(), as_of)
+
+
+def test_the_frame_holds_one_row_a_key_and_every_column_of_the_contract():
+    found = seen(day(400), version("a", 1, lost_on=day(5)), version("b", 1, amount=None, region=None))
+    assert list(found) == [
+        *("_key", "_arrived_at", "_event_time"),
+        *("amount", "income", "region", "purpose", "sex", "share", "_happened", "_label", "_ripe"),
+    ]
+    assert {
+        name: str(found[name].dtype) for name in ("_arrived_at", "amount", "region", "share", "_label", "_ripe")
+    } == {
+        "_arrived_at": "datetime64[us, UTC]",
+        "amount": "float64",
+        "region": "category",
+        "share": "float64",
+        "_label": "float64",
+        "_ripe": "bool",
+    }
+    assert found["_key"].tolist() == ["a", "b"]
+    assert found["share"].tolist()[0] == pytest.approx(0.1)
+    assert found["share"].isna().tolist() == [False, True]
+    assert found["region"].isna().tolist() == [False, True]
+    assert found["_label"].tolist() == [1.0, 0.0]
+
+
+def test_the_labels_own_columns_are_left_behind():
+    assert "lost_on" not in seen(day(400), version("a", 1, lost_on=day(5)))
+
+
+def test_of_a_key_the_newest_version_known_then_is_seen():
+    versions = [version("a", 1, amount=1.0), version("a", 5, amount=5.0), version("a", 9, amount=9.0)]
+    for order in (versions, versions[::-1], [versions[1], versions[2], versions[0]]):
+        assert [seen(day(at), *order)["amount"].tolist() for at in (0.5, 1, 4, 5, 8, 9, 99)] == [
+            [],
+            [1.0],
+            [1.0],
+            [5.0],
+            [5.0],
+            [9.0],
+            [9.0],
+        ]
+
+
+def test_of_two_versions_that_arrived_together_the_one_taken_in_last_is_seen():
+    assert seen(day(5), version("a", 1, amount=1.0), version("b", 1), version("a", 1, amount=2.0))[
+        "amount"
+    ].tolist() == [10.0, 2.0]
+
+
+def test_a_record_is_seen_from_the_moment_it_arrived():
+    assert len(seen(day(5), version("a", 5))) == 1
+    assert len(seen(day(5) - timedelta(microseconds=1), version("a", 5))) == 0
+
+
+def test_an_event_that_lies_ahead_is_not_seen():
+    assert seen(day(5), version("a", 1, asked=6), version("b", 1, asked=5))["_key"].tolist() == ["b"]
+
+
+def test_a_version_that_moves_its_event_ahead_takes_the_older_one_away():
+    assert len(seen(day(5), version("a", 1, asked=0), version("a", 2, asked=9))) == 0
+
+
+@pytest.mark.parametrize("as_of", [START, day(400)], ids=["before all", "of no batch"])
+def test_nothing_known_is_a_frame_without_rows(as_of):
+    found = seen(as_of, *([version("a", 5)] if as_of == START else []))
+    assert len(found) == 0
+    assert "_label" in found
+    assert str(found["region"].dtype) == "category"
+
+
+def test_dates_at_the_ends_of_the_calendar_are_seen():
+    first, last = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
+    made = version("a", 1) | {"_event_time": first, "lost_on": last}
+    assert seen(day(5), made)["_label"].tolist() == [0.0]
+    made = version("a", 1) | {"_event_time": first, "_arrived_at": first, "lost_on": last}
+    assert seen(last, made, version("b", 1) | {"_event_time": last})["_label"].isna().tolist() == [False, True]
+
+
+VERSIONS = st.lists(
+    st.builds(
+        lambda key, arrived, asked, amount, lost: version(
+            key, arrived, asked, amount=float(amount), lost_on=None if lost is None else day(asked + lost)
+        ),
+        st.sampled_from("abcd"),
+        st.integers(0, 30),
+        st.integers(0, 30),
+        st.integers(0, 9),
+        st.none() | st.integers(0, 500),
+    ),
+    max_size=12,
+)
+AS_OF = st.integers(-1, 900).map(lambda half_days: day(half_days / 2))
+
+
+@given(versions=VERSIONS, as_of=AS_OF, per_batch=st.integers(1, 5))
+def test_an_as_of_read_agrees_with_a_reading_by_hand(versions, as_of, per_batch):
+    newest: dict[str, dict] = {}
+    for one in versions:
+        if one["_arrived_at"] <= as_of and (
+            one["_key"] not in newest or one["_arrived_at"] >= newest[one["_key"]]["_arrived_at"]
+        ):
+            newest[one["_key"]] = one
+    expected = {key: one for key, one in newest.items() if one["_event_time"] <= as_of}
+    found = frame(lake(*versions, per_batch=per_batch), usecase(), as_of)
+    assert sorted(found["_key"]) == sorted(expected)
+    for row in found.to_dict("records"):
+        assert row["amount"] == expected[row["_key"]]["amount"]
+        lost_on = expected[row["_key"]]["lost_on"]
+        assert row["_happened"] == (lost_on is not None and lost_on <= as_of)
+
+
+@given(versions=VERSIONS, as_of=AS_OF)
+def test_an_as_of_read_never_shows_what_came_later(versions, as_of):
+    """Take away all that was not known on the day: what is seen stays the same, cell for cell."""
+    past = [
+        one | {"lost_on": one["lost_on"] if one["lost_on"] is not None and one["lost_on"] <= as_of else None}
+        for one in versions
+        if one["_arrived_at"] <= as_of
+    ]
+    pd.testing.assert_frame_equal(seen(as_of, *versions), seen(as_of, *past), check_categorical=False, check_exact=True)
+    tampered = [
+        one | {"lost_on": NEVER if one["lost_on"] is None or one["lost_on"] > as_of else one["lost_on"]}
+        for one in versions
+    ]
+    pd.testing.assert_frame_equal(seen(as_of, *versions), seen(as_of, *tampered), check_exact=True)

@@ -1,0 +1,240 @@
+"""What the supervisor decides, with generations that do as the test says."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from refit.errors import OutageError, ReleaseError
+from refit.release import supervisor as module
+from refit.release.supervisor import Release, Supervisor
+
+ONE, TWO, THREE = (Release(number, f"v{number}", f"refit_toy:v{number}", Path("nowhere")) for number in (1, 2, 3))
+
+
+class FakeProcess:
+    pid = 4711
+
+    def wait(self) -> int:
+        return 0
+
+
+class FakeChild:
+    """A generation that passes its checks and goes live at once, unless its release's number is in `fate`."""
+
+    fate: dict[int, str] = {}  # noqa: RUF012 - set by each test through monkeypatch
+    born_here: list["FakeChild"] = []  # noqa: RUF012
+
+    def __init__(self, release, tell, *_) -> None:
+        if self.fate.get(release.id) == "absent":
+            raise ReleaseError("there is no Bento")
+        self.release, self._tell = release, tell
+        self.process, self.serving, self.born = FakeProcess(), False, time.monotonic()
+        self.done: list[str] = []
+        self.born_here.append(self)
+        match self.fate.get(release.id):
+            case "hangs":
+                pass
+            case "wrong":
+                tell(self, "refused", "golden record 1 of 1")
+            case _:
+                tell(self, "passed", "")
+
+    def serve(self, *_) -> None:
+        self.serving = True
+        self.done.append("serve")
+        self._tell(self, "live", "")
+
+    def drain(self, *_) -> None:
+        self.done.append("drain")
+
+    def stop(self, *_) -> None:
+        self.done.append("stop")
+        self.end("ended with exit code 0")
+
+    def kill(self) -> None:
+        self.done.append("kill")
+        self.end("killed by SIGKILL")
+
+    def end(self, why: str) -> None:
+        self._tell(self, "ended", why)
+
+
+class World:
+    def __init__(self) -> None:
+        self.wanted: Release | None = None
+        self.down = False
+        self.live: list[int] = []
+        self.refused: list[tuple[int, str]] = []
+        self.supervisor = Supervisor(
+            self.desired,
+            lambda release: self.live.append(release.id),
+            lambda release, why: self.refused.append((release.id, why)),
+            "127.0.0.1",
+            0,
+            poll_seconds=0.005,
+        )
+        self._thread = threading.Thread(target=self.supervisor.run)
+
+    def desired(self):
+        if self.down:
+            raise OutageError("down")
+        return self.wanted
+
+    def start(self, wanted: Release) -> None:
+        self.wanted = wanted
+        self._thread.start()
+
+    def end(self) -> None:
+        self.supervisor.stop()
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+
+def until(true) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline, "it did not come to be"
+        time.sleep(0.002)
+
+
+@pytest.fixture
+def fate(monkeypatch):
+    fates: dict[int, str] = {}
+    monkeypatch.setattr(FakeChild, "fate", fates)
+    monkeypatch.setattr(FakeChild, "born_here", [])
+    monkeypatch.setattr(module, "Child", FakeChild)
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
+    return fates
+
+
+@pytest.fixture
+def world(fate):  # noqa: ARG001 - its children are fakes
+    world = World()
+    yield world
+    world.end()
+
+
+def children(number: int) -> list[FakeChild]:
+    return [child for child in FakeChild.born_here if child.release.id == number]
+
+
+def test_a_release_goes_live_and_the_one_before_is_drained(world):
+    world.start(ONE)
+    until(lambda: world.live == [1])
+    world.wanted = TWO
+    until(lambda: world.live == [1, 2])
+    assert children(1)[0].done == ["serve", "drain"]
+    assert children(2)[0].done == ["serve"]
+
+
+@pytest.mark.parametrize(
+    ("fates", "why"), [("wrong", "golden record 1 of 1"), ("absent", "there is no Bento")], ids=["wrong", "absent"]
+)
+def test_a_refused_release_is_reported_once_and_not_tried_again(world, fate, fates, why):
+    fate[2] = fates
+    world.start(ONE)
+    until(lambda: world.live == [1])
+    world.wanted = TWO
+    until(lambda: world.refused)
+    world.wanted = THREE
+    until(lambda: world.live == [1, 3])
+    world.wanted = TWO
+    until(lambda: world.supervisor._wanted == TWO)
+    assert world.refused == [(2, why)]
+    assert len(children(2)) <= 1
+    assert children(3)[0].done == ["serve"]
+
+
+def test_the_release_before_can_be_wanted_back(world):
+    world.start(ONE)
+    until(lambda: world.live == [1])
+    world.wanted = TWO
+    until(lambda: world.live == [1, 2])
+    world.wanted = ONE
+    until(lambda: world.live == [1, 2, 1])
+    assert len(children(1)) == 2
+
+
+def test_a_crashed_generation_is_started_again_and_not_reported_again(world):
+    world.start(ONE)
+    until(lambda: world.live)
+    for crashes in range(1, 4):
+        children(1)[-1].end("killed by SIGKILL")
+        until(lambda n=crashes: len(children(1)) == n + 1 and children(1)[-1].done == ["serve"])
+        until(lambda: world.supervisor._live is children(1)[-1])
+    assert world.live == [1]
+    assert world.refused == []
+
+
+def test_what_was_live_comes_back_though_its_successor_is_still_on_trial(world, fate):
+    fate[2] = "hangs"
+    world.start(ONE)
+    until(lambda: world.live)
+    world.wanted = TWO
+    until(lambda: children(2))
+    children(1)[0].end("killed by SIGKILL")
+    until(lambda: len(children(1)) == 2 and children(1)[1].done == ["serve"])
+    children(2)[0]._tell(children(2)[0], "passed", "")
+    until(lambda: world.live == [1, 2])
+    assert children(1)[1].done == ["serve", "drain"]
+
+
+def test_a_trial_that_nobody_wants_any_more_is_ended_without_a_word(world, fate):
+    fate[2] = "hangs"
+    world.start(ONE)
+    until(lambda: world.live)
+    world.wanted = TWO
+    until(lambda: children(2))
+    world.wanted = THREE
+    until(lambda: world.live == [1, 3])
+    assert children(2)[0].done == ["kill"]
+    assert world.refused == []
+
+
+def test_a_release_that_dies_between_its_checks_and_its_first_client_is_refused(world, fate):
+    fate[2] = "hangs"
+    world.start(ONE)
+    until(lambda: world.live)
+    world.wanted = TWO
+    until(lambda: children(2))
+    children(2)[0].end("killed by SIGSEGV")
+    until(lambda: world.refused == [(2, "killed by SIGSEGV before it was live")])
+
+
+def test_while_the_ledger_is_down_or_names_nothing_what_is_live_stays_live(world):
+    world.start(ONE)
+    until(lambda: world.live)
+    world.down = True
+    world.wanted = TWO
+    children(1)[0].end("killed by SIGKILL")
+    until(lambda: len(children(1)) == 2)
+    world.wanted = None
+    world.down = False
+    until(lambda: world.supervisor._wanted is None)
+    assert children(2) == []
+    assert "drain" not in children(1)[1].done
+
+
+def test_many_old_generations_do_not_pile_up(world):
+    world.start(ONE)
+    for number in range(2, 9):
+        until(lambda n=number: world.live[-1:] == [n - 1])
+        world.wanted = Release(number, f"v{number}", "refit_toy:v", Path("nowhere"))
+    until(lambda: world.live[-1:] == [8])
+    waiting = [child for child in FakeChild.born_here if child.done == ["serve", "drain"]]
+    assert len(waiting) == module.MAX_LEAVING
+    assert waiting == FakeChild.born_here[-1 - module.MAX_LEAVING : -1]
+
+
+def test_the_end_stops_who_serves_and_kills_who_does_not(fate):
+    fate[2] = "hangs"
+    world = World()
+    world.start(ONE)
+    until(lambda: world.live)
+    world.wanted = TWO
+    until(lambda: children(2))
+    world.end()
+    assert children(1)[0].done == ["serve", "stop"]
+    assert children(2)[0].done == ["kill"]

@@ -1,0 +1,197 @@
+import json
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import yaml
+
+from refit import cli
+from refit.errors import ContractError
+from refit.usecase.catalogue import BUILT_IN
+from tests.unit.usecase.declared import content
+
+
+@pytest.fixture
+def refit(monkeypatch, capfd, tmp_path):
+    """Run a command as the shell does; return exit code, standard output, standard error."""
+    for name in list(os.environ):
+        if name.startswith("REFIT_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["refit", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capfd.readouterr()
+        return ended.value.code, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def usecases(tmp_path):
+    (tmp_path / "usecases").mkdir()
+
+    def written(name: str, text: str) -> None:
+        (tmp_path / "usecases" / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+    return written
+
+
+END = timedelta(days=1, microseconds=-1)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2003-06-30", datetime(2003, 6, 30, tzinfo=UTC) + END),
+        ("20030630", datetime(2003, 6, 30, tzinfo=UTC) + END),
+        ("2004-02-29", datetime(2004, 2, 29, tzinfo=UTC) + END),
+        ("0001-01-01", datetime(1, 1, 1, tzinfo=UTC) + END),
+        ("9999-12-31", datetime(9999, 12, 31, tzinfo=UTC) + END),
+        ("2003-06-30T18:00", datetime(2003, 6, 30, 18, tzinfo=UTC)),
+        ("2003-06-30T00:00", datetime(2003, 6, 30, tzinfo=UTC)),
+        ("2003-06-30 18:00:01.5", datetime(2003, 6, 30, 18, 0, 1, 500_000, tzinfo=UTC)),
+        ("2003-06-30T01:00+02:00", datetime(2003, 6, 29, 23, tzinfo=UTC)),
+        ("2003-06-30T18:00Z", datetime(2003, 6, 30, 18, tzinfo=UTC)),
+    ],
+    ids=str,
+)
+def test_a_day_means_its_end_and_a_moment_itself(text, moment):
+    assert cli._moment(text) == moment
+    assert cli._moment(text).utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "yesterday",
+        "",
+        "2003-02-29",
+        "30.06.2003",
+        "2003-6-30",
+        "now",
+        "2003",
+        "0001-01-01T00:00+05:00",
+        "1\0",
+        "٢٠٠٣-٠٦-٣٠",
+    ],
+    ids=repr,
+)
+def test_what_is_no_day_says_how_to_write_one(text):
+    with pytest.raises(ContractError, match="write it like 2003-06-30"):
+        cli._moment(text)
+
+
+def test_without_a_day_it_is_now():
+    assert abs(cli._moment(None) - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_the_use_cases_are_listed(refit):
+    code, out, err = refit("usecases")
+    assert (code, err) == (0, "")
+    assert {line.split()[0] for line in out.splitlines()} >= {"demo", "sba"}
+
+
+def test_the_use_cases_are_listed_as_one_json_object(refit, usecases):
+    usecases("loans", yaml.safe_dump(content()))
+    code, out, err = refit("usecases", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["loans"] == {"title": "Loans", "task": "binary", "table": "source.loans"}
+
+
+def test_a_title_is_text_and_no_markup(refit, usecases):
+    usecases("loans", yaml.safe_dump(content({"title": "[bold]Loans[/] [/red]"})))
+    code, out, _ = refit("usecases")
+    assert code == 0
+    assert "[bold]Loans[/] [/red]" in out
+
+
+@pytest.mark.parametrize("name", ["demo", "sba"])
+def test_a_sound_file_is_called_so(refit, name):
+    code, out, _ = refit("usecases", "check", str(BUILT_IN / f"{name}.yaml"))
+    assert code == 0
+    assert f"use case {name} is sound" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "is a mapping of keys"),
+        ("a: [", "not YAML"),
+        ("name: a\nname: b", "stands twice"),
+        (yaml.safe_dump(content({"gaet": 1})), "gaet: unknown key; choose from"),
+        (yaml.safe_dump(content({"features.sex": {"type": "category"}})), "sex: protected"),
+        (
+            yaml.safe_dump(content({"features.x": {"type": "number", "from": "(" * 10_000}})),
+            "features.x: an expression of",
+        ),
+    ],
+    ids=["empty", "no YAML", "a key twice", "an unknown key", "a protected column", "too deep"],
+)
+def test_a_fault_of_a_file_is_exit_code_2_and_no_trace(refit, usecases, text, why):
+    usecases("loans", text)
+    code, out, err = refit("usecases", "check", "usecases/loans.yaml")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: usecases/loans.yaml: ")
+    assert why in err
+    assert "Traceback" not in err
+
+
+def test_a_file_that_is_not_there_is_exit_code_2(refit):
+    code, _, err = refit("usecases", "check", "none.yaml")
+    assert code == 2
+    assert "no such file" in err
+
+
+def test_a_failure_is_one_json_object_too(refit, usecases):
+    usecases("loans", "- a")
+    code, out, err = refit("usecases", "--json")
+    assert code == 2
+    found = json.loads(out)
+    assert found["error"]["kind"] == "ContractError"
+    assert "is a mapping of keys" in found["error"]["message"]
+    assert "is a mapping of keys" in err
+
+
+@pytest.mark.parametrize("setting", ["REFIT_SERVICE_PORT", "REFIT_LOG_LEVEL"])
+def test_a_setting_that_does_not_fit_is_exit_code_2(refit, monkeypatch, setting):
+    monkeypatch.setenv(setting, "x")
+    code, _, err = refit("usecases")
+    assert code == 2
+    assert err.startswith(f"error: {setting}: ")
+
+
+@pytest.mark.parametrize("delimiter", ["", ";;", "tab"], ids=repr)
+def test_a_delimiter_is_one_character(refit, delimiter):
+    code, _, err = refit("load", "demo", "loans.csv", "--delimiter", delimiter)
+    assert code == 2
+    assert "takes one character" in err
+
+
+def test_an_unknown_command_is_exit_code_2(refit):
+    code, _, err = refit("improve")
+    assert code == 2
+    assert "improve" in err
+
+
+def test_ctrl_c_is_exit_code_130_and_no_trace(refit, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.catalogue, "names", interrupted)
+    code, _, err = refit("usecases")
+    assert code == 130
+    assert "Traceback" not in err
+
+
+def test_a_fault_of_refits_own_is_exit_code_1_with_its_trace(refit, monkeypatch):
+    monkeypatch.setattr(cli.catalogue, "names", lambda _: [1 / 0])
+    code, out, err = refit("usecases", "--json")
+    assert code == 1
+    assert "ZeroDivisionError" in err
+    assert "a fault of its own" in err
+    assert json.loads(out)["error"]["kind"] == "ZeroDivisionError"

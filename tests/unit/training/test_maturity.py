@@ -1,0 +1,68 @@
+import pandas as pd
+import pytest
+
+from refit.errors import DataError
+from refit.training.maturity import MIN_RECORDS, ripe
+from tests.unit.training.book import AS_OF, book, usecase
+
+CASE = usecase()
+FRAME = book(1000)
+
+
+def refused(frame, case=CASE):
+    with pytest.raises(DataError) as caught:
+        ripe(frame, case, AS_OF)
+    return str(caught.value)
+
+
+def test_only_ripe_labelled_records_up_to_the_day_teach_oldest_first():
+    frame = FRAME.copy()
+    frame.loc[FRAME["_ripe"].idxmax(), "_label"] = float("nan")
+    seen = ripe(frame, CASE, AS_OF)
+    assert seen["_ripe"].all()
+    assert seen["_label"].notna().all()
+    assert len(seen) == int(frame["_ripe"].sum()) - 1
+    assert seen[["_event_time", "_key"]].apply(tuple, axis=1).is_monotonic_increasing
+
+
+def test_a_record_after_the_day_is_not_seen_even_if_it_says_it_is_ripe():
+    frame = FRAME.copy()
+    frame["_event_time"] += pd.DateOffset(years=2)
+    assert ripe(frame, CASE, AS_OF)["_event_time"].max() <= pd.Timestamp(AS_OF)
+
+
+def test_early_defaults_of_unripe_vintages_do_not_teach():
+    frame = FRAME.copy()
+    frame.loc[~frame["_ripe"], "_label"] = 1.0
+    assert ripe(frame, CASE, AS_OF).equals(ripe(FRAME, CASE, AS_OF))
+
+
+def test_nothing_ripe_is_refused_with_ages_and_the_first_day_that_ripens():
+    young = FRAME[FRAME["_event_time"] >= "2003-01-15"].copy()
+    young.loc[young.index[0], "_event_time"] = pd.Timestamp("2003-01-15", tz="UTC")
+    text = refused(young)
+    assert "the oldest is of 2003-01-15" in text
+    assert "days old" in text
+    assert "the first matures on 2004-01-15" in text
+
+
+def test_a_frame_without_records_says_to_load_some():
+    assert "load and ingest" in refused(FRAME[:0])
+
+
+def test_too_few_records_says_how_many_there_are_and_how_many_it_takes():
+    text = refused(FRAME[FRAME["_ripe"]][:30])
+    assert "30 of 30 records" in text
+    assert f"{MIN_RECORDS} are needed" in text
+
+
+@pytest.mark.parametrize(("label", "word"), [(0.0, "all good"), (1.0, "all bad")])
+def test_one_outcome_teaches_nothing(label, word):
+    assert word in refused(FRAME.assign(_label=label))
+
+
+def test_a_handful_of_bad_records_is_too_few():
+    frame = FRAME[FRAME["_ripe"]].copy()
+    frame["_label"] = 0.0
+    frame.iloc[:3, frame.columns.get_loc("_label")] = 1.0
+    assert "3 bad" in refused(frame)

@@ -1,0 +1,89 @@
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from refit.errors import DataError
+from refit.gate.judge import judge
+from refit.scoring import bundle as bundles
+from refit.scoring.metrics import log_loss
+from refit.training import learners
+from refit.training.recalibrate import recalibrate
+from refit.training.train import train
+from tests.unit.training.book import AS_OF, MADE_WITH, book, usecase
+
+EARLIER = datetime(2001, 12, 31, tzinfo=UTC)
+ALL = book(6000, signal=3.0)
+
+
+def as_known(day):
+    """Return the book as it was known on a day; of loans since 2001 far more fail."""
+    moment = pd.Timestamp(day)
+    frame = ALL[ALL["_event_time"] <= moment].copy()
+    frame["_ripe"] = frame["_event_time"] + pd.DateOffset(months=12) <= moment
+    worse = (frame["_event_time"] >= "2001-01-01") & (np.random.default_rng(2).random(len(frame)) < 0.2)
+    frame["_label"] = frame["_label"].where(~worse, 1.0).where(frame["_ripe"])
+    return frame
+
+
+@pytest.fixture(scope="module")
+def champion():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learners, "TREES", 40)
+        return train(as_known(EARLIER), usecase(), EARLIER, **MADE_WITH).bundle
+
+
+@pytest.fixture(scope="module")
+def renewed(champion):
+    return recalibrate(champion, as_known(AS_OF), AS_OF, **MADE_WITH)
+
+
+def columns(frame):
+    return {name: frame[name].to_numpy() for name in usecase().features}
+
+
+def test_the_model_stays_and_what_its_probabilities_say_is_put_right(champion, renewed):
+    assert renewed.bundle.model.to_bytes() == champion.model.to_bytes()
+    assert renewed.bundle.encoder == champion.encoder
+    label = renewed.test["_label"].to_numpy()
+    before = champion.predict_columns(columns(renewed.test))
+    assert abs(renewed.probability.mean() - label.mean()) < abs(before.mean() - label.mean()) / 2
+    assert log_loss(label, renewed.probability) < log_loss(label, before)
+
+
+def test_only_records_matured_since_are_used_the_older_to_calibrate_the_newest_to_test(champion, renewed):
+    parts = renewed.bundle.card["parts"]
+    assert pd.Timestamp(parts["calibration"]["start"]) > pd.Timestamp(champion.window_end)
+    assert parts["calibration"]["end"] <= parts["test"]["start"]
+    assert parts["fit"] == champion.card["parts"]["fit"]
+    assert renewed.bundle.window_end == renewed.test["_event_time"].max()
+
+
+def test_it_is_a_bundle_of_its_own_that_says_where_it_comes_from(champion, renewed, tmp_path):
+    assert renewed.bundle.version != champion.version
+    assert any(champion.version in note for note in renewed.bundle.card["notes"])
+    bundles.save(renewed.bundle, tmp_path / "bundle")
+    again = bundles.load(tmp_path / "bundle")
+    golden = renewed.bundle.golden
+    assert again.predict([record.inputs for record in golden]).tolist() == [record.probability for record in golden]
+
+
+def test_it_passes_the_gate_by_log_loss_since_ranks_are_the_same(champion, renewed):
+    verdict = judge(
+        usecase(gate={"floor": {"roc_auc": 0.55}, "calibration_error_max": 0.1}),
+        renewed.test["_label"].to_numpy(),
+        renewed.probability,
+        champion.predict_columns(columns(renewed.test)),
+        threshold=renewed.bundle.threshold,
+        seed=20,
+    )
+    gain = next(check for check in verdict.checks if check.name == "gain")
+    assert gain.outcome == "pass"
+    assert "same order" in gain.why
+    assert verdict.outcome == "promote"
+
+
+def test_too_little_that_is_new_is_refused_with_its_number(champion):
+    with pytest.raises(DataError, match=r"0 records have matured since those of book-20011231"):
+        recalibrate(champion, as_known(EARLIER), EARLIER, **MADE_WITH)

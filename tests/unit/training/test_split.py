@@ -1,0 +1,74 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from refit.errors import DataError
+from refit.training.maturity import ripe
+from refit.training.split import split
+from tests.unit.training.book import AS_OF, book, usecase
+
+MATURED = ripe(book(3000), usecase(), AS_OF)
+EVENT = MATURED["_event_time"]
+
+
+def disjoint(parts):
+    rows = np.concatenate([parts.fit, parts.calibration, parts.test])
+    return len(np.unique(rows)) == len(rows)
+
+
+def test_by_time_the_newest_months_are_the_test_and_what_is_before_them_calibrates():
+    parts = split(MATURED, usecase(split={"by": "time", "test_months": 6}))
+    start = EVENT.max() - pd.DateOffset(months=6)
+    assert disjoint(parts)
+    assert len(parts.used) == len(MATURED)
+    assert (EVENT.iloc[parts.test] > start).all()
+    assert (EVENT.iloc[parts.before_test] <= start).all()
+    assert EVENT.iloc[parts.fit].max() <= EVENT.iloc[parts.calibration].min()
+    assert len(parts.calibration) == round(0.2 * len(parts.before_test))
+
+
+def test_train_months_leave_older_records_out():
+    parts = split(MATURED, usecase(split={"by": "time", "test_months": 6, "train_months": 12}))
+    start = EVENT.max() - pd.DateOffset(months=6)
+    assert (EVENT.iloc[parts.before_test] > start - pd.DateOffset(months=12)).all()
+    assert len(parts.used) < len(MATURED)
+
+
+def test_history_shorter_than_the_test_cannot_train():
+    with pytest.raises(DataError, match="older ones are needed"):
+        split(MATURED, usecase(split={"by": "time", "test_months": 600}))
+
+
+def test_too_few_bad_in_a_part_is_refused_by_its_name():
+    poor = MATURED.copy()
+    poor.loc[EVENT < "2001-06-01", "_label"] = 0.0
+    with pytest.raises(DataError, match="fit on"):
+        split(poor, usecase())
+
+
+def test_a_test_of_one_outcome_is_left_to_the_gate():
+    start = EVENT.max() - pd.DateOffset(months=6)
+    good_lately = MATURED.assign(_label=MATURED["_label"].where(start >= EVENT, 0.0))
+    parts = split(good_lately, usecase())
+    assert set(good_lately["_label"].to_numpy()[parts.test]) == {0.0}
+
+
+def test_at_random_copies_never_stand_on_both_sides():
+    doubled = pd.concat([MATURED, MATURED.assign(_key=MATURED["_key"] + "b")], ignore_index=True)
+    case = usecase(split={"by": "random", "test_share": 0.3})
+    parts = split(doubled, case)
+    assert disjoint(parts)
+    assert len(parts.used) == len(doubled)
+    assert len(parts.test) == pytest.approx(0.3 * len(doubled), rel=0.02)
+    assert len(parts.calibration) == pytest.approx(0.2 * 0.7 * len(doubled), rel=0.02)
+    rows = doubled[list(case.features)].apply(lambda record: "|".join(map(str, record)), axis=1)
+    sides = [set(rows.iloc[part]) for _, part in parts]
+    assert sum(map(len, sides)) == len(set.union(*sides))
+
+
+def test_at_random_another_seed_gives_another_split_and_the_same_seed_the_same():
+    case = usecase(split={"by": "random"})
+    first, again = split(MATURED, case), split(MATURED, case)
+    other = split(MATURED, usecase(split={"by": "random"}, seed=21))
+    assert first.test.tolist() == again.test.tolist()
+    assert first.test.tolist() != other.test.tolist()

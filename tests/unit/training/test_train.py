@@ -1,0 +1,195 @@
+import json
+import math
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from refit.errors import ContractError, DataError
+from refit.scoring import bundle as bundles
+from refit.scoring.metrics import roc_auc
+from refit.scoring.request import check
+from refit.training import learners
+from refit.training.train import train
+from tests.unit.training.book import AS_OF, MADE_WITH, as_inputs, book, usecase
+
+FRAME = book(2500)
+
+
+@pytest.fixture(autouse=True)
+def _few_trees(monkeypatch):
+    monkeypatch.setattr(learners, "TREES", 40)
+
+
+def trained(frame=FRAME, **changes):
+    return train(frame, usecase(**changes), AS_OF, **MADE_WITH)
+
+
+@pytest.fixture(scope="module")
+def done():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learners, "TREES", 40)
+        return train(FRAME, usecase(), AS_OF, **MADE_WITH)
+
+
+def test_a_model_finds_the_signal_that_was_put_in(done):
+    label = done.test["_label"].to_numpy()
+    assert roc_auc(label, done.probability) > 0.65
+    assert done.probability.mean() == pytest.approx(label.mean(), abs=0.06)
+
+
+def test_the_test_is_the_newest_ripe_window_and_its_probabilities_are_the_bundles_own(done):
+    columns = {name: done.test[name].to_numpy() for name in done.bundle.usecase.features}
+    assert done.probability.tolist() == done.bundle.predict_columns(columns).tolist()
+    assert done.test["_event_time"].max() == FRAME.loc[FRAME["_ripe"], "_event_time"].max()
+    assert done.test["_ripe"].all()
+
+
+def test_a_record_sent_by_a_client_gets_what_the_frame_gets(done):
+    records = [as_inputs(row, done.bundle.usecase) for row in done.test.to_dict("records")]
+    assert done.bundle.predict(records).tolist() == done.probability.tolist()
+
+
+def test_golden_records_are_requests_the_service_takes_and_answer_as_the_test_did(done):
+    golden = done.bundle.golden
+    assert len(golden) == 20
+    for record in golden:
+        _, problems = check(json.loads(json.dumps(record.inputs)), done.bundle.usecase)
+        assert problems == []
+    assert {record.probability for record in golden} <= set(done.probability.tolist())
+
+
+def test_the_card_tells_where_the_model_comes_from_and_what_it_looks_at(done):
+    card = done.bundle.card
+    parts = card["parts"]
+    assert card["n_records"] == sum(part["n"] for part in parts.values()) == int(FRAME["_ripe"].sum())
+    assert parts["fit"]["end"] <= parts["calibration"]["start"]
+    assert parts["calibration"]["end"] < parts["test"]["start"]
+    assert card["window"] == {"start": parts["fit"]["start"], "end": parts["test"]["end"]}
+    assert done.bundle.window_end == done.test["_event_time"].max()
+    assert (card["code_version"], card["snapshot"]) == ("0.1.0", "5e7")
+    assert math.isclose(sum(card["importance"].values()), 1.0)
+    assert set(card["importance"]) == set(done.bundle.usecase.features)
+    assert {c["learner"] for c in card["candidates"]} == {"logistic_regression", "xgboost"}
+    auc = card["metrics"]["roc_auc"]
+    assert auc["low"] < auc["value"] < auc["high"]
+    assert {"precision", "recall", "approval_rate", "expected_calibration_error"} <= set(card["metrics"])
+    json.dumps(card, allow_nan=False)
+
+
+def test_the_features_that_carry_the_signal_weigh_most(done):
+    shares = done.bundle.card["importance"]
+    assert shares["sector"] + shares["state"] > 0.4
+    assert shares["zip"] < 0.15
+
+
+@pytest.mark.parametrize("learner", ["logistic_regression", "xgboost"])
+def test_the_order_of_records_and_a_second_run_change_no_byte(learner):
+    shuffled = FRAME.sample(frac=1, random_state=3)
+    random.seed(9)
+    np.random.seed(9)  # noqa: NPY002 - a learner that drew from the global state would show here
+    first, second = trained(learners=[learner]), trained(shuffled, learners=[learner])
+    assert first.bundle.version == second.bundle.version
+    assert bundles.to_files(first.bundle) == bundles.to_files(second.bundle)
+
+
+def test_what_is_not_ripe_changes_nothing_in_the_model():
+    frame = FRAME.copy()
+    frame.loc[~frame["_ripe"], ["amount", "jobs"]] = 1e9
+    frame.loc[~frame["_ripe"], "_label"] = 1.0
+    assert trained(frame).bundle.version == trained().bundle.version
+
+
+def test_what_is_only_seen_in_the_test_is_unknown_to_the_model(done):
+    frame = FRAME.copy()
+    tested = frame["_key"].isin(done.test["_key"])
+    frame["sector"] = frame["sector"].cat.add_categories("55").where(~tested, "55")
+    assert "55" not in trained(frame).bundle.encoder.vocabularies["sector"]
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "log_loss", "accuracy"])
+def test_the_best_learner_by_the_use_cases_metric_is_kept(metric):
+    done = trained(objective={"metric": metric})
+    values = {candidate.learner: candidate.value for candidate in done.candidates}
+    best = min if metric == "log_loss" else max
+    assert values[done.bundle.learner] == best(values.values())
+
+
+@pytest.mark.parametrize("learner", ["logistic_regression", "xgboost"])
+def test_a_feature_missing_throughout_is_left_out_and_noted(learner):
+    frame = FRAME.copy()
+    frame["jobs"] = np.nan
+    frame["sector"] = pd.Categorical([np.nan] * len(frame), categories=["22"])
+    done = trained(frame, learners=[learner])
+    assert done.bundle.card["importance"]["jobs"] == done.bundle.card["importance"]["sector"] == 0.0
+    notes = " ".join(done.bundle.card["notes"])
+    assert "jobs is missing in every record" in notes
+    assert "sector is missing in every record" in notes
+    with_it = done.bundle.predict([{"amount": 10.0, "jobs": 5.0, "sector": "22", "state": "TX"}])
+    assert with_it.tolist() == done.bundle.predict([{"amount": 10.0, "state": "TX"}]).tolist()
+
+
+@pytest.mark.parametrize("learner", ["logistic_regression", "xgboost"])
+def test_an_infinite_number_counts_as_missing_and_is_noted(learner):
+    infinite, missing = FRAME.copy(), FRAME.copy()
+    infinite.loc[FRAME.index[::50], "jobs"] = np.inf
+    missing.loc[FRAME.index[::50], "jobs"] = np.nan
+    done = trained(infinite, learners=[learner])
+    assert any("jobs is infinite" in note for note in done.bundle.card["notes"])
+    assert done.probability.tolist() == trained(missing, learners=[learner]).probability.tolist()
+
+
+@pytest.mark.parametrize("names", [["state"], ["amount"], ["sector", "state"]], ids=", ".join)
+def test_features_of_one_kind_are_enough(names):
+    features = usecase().model_dump(by_alias=True)["features"]
+    done = trained(features={name: features[name] for name in names})
+    assert np.isfinite(done.probability).all()
+
+
+@pytest.mark.parametrize("how", ["constant", "one enormous amount"])
+def test_odd_numbers_train_without_a_warning(how):
+    frame = FRAME.copy()
+    frame["amount"] = 5.0 if how == "constant" else frame["amount"].where(frame.index != 3, 1e300)
+    assert np.isfinite(trained(frame).probability).all()
+
+
+def test_a_category_that_cannot_be_sent_as_it_is_goes_as_missing_into_the_golden_records():
+    features = usecase().model_dump(by_alias=True)["features"]
+    features["zip"] = {"type": "category", "parse": "match:zip ([0-9]+)"}
+    done = trained(features=features)
+    assert len(done.bundle.golden) == 20
+    for record in done.bundle.golden:
+        assert record.inputs["zip"] is None
+        assert done.bundle.predict([record.inputs])[0] == record.probability
+
+
+def test_by_random_a_book_without_order_trains_too():
+    done = trained(split={"by": "random", "test_share": 0.25})
+    assert roc_auc(done.test["_label"].to_numpy(), done.probability) > 0.6
+
+
+def test_a_threshold_that_declines_none_is_noted():
+    done = trained(objective={"decide": {"approval_rate": 0.99999}})
+    assert any("every calibration record is approved" in note for note in done.bundle.card["notes"])
+    assert done.bundle.card["metrics"]["precision"]["value"] is None
+
+
+def test_progress_goes_from_nothing_to_all_in_the_callers_thread():
+    told = []
+    train(FRAME, usecase(), AS_OF, **MADE_WITH, progress=lambda text, fraction: told.append((fraction, text)))
+    fractions = [fraction for fraction, _ in told]
+    assert fractions == sorted(fractions)
+    assert (fractions[0], fractions[-1]) == (0.0, 1.0)
+    assert any("xgboost" in text for _, text in told)
+
+
+def test_more_than_two_classes_are_refused_as_not_yet_possible():
+    case = usecase(task="multiclass", label={"name": "segment", "column": "s", "classes": ["A", "B", "C"]})
+    with pytest.raises(ContractError, match="only binary"):
+        train(FRAME, case, AS_OF, **MADE_WITH)
+
+
+def test_what_cannot_train_says_why():
+    with pytest.raises(DataError, match="has matured"):
+        trained(FRAME.assign(_ripe=False))
