@@ -1,7 +1,7 @@
 """One use case as its file declares it. Frozen; a key the model does not know is refused."""
 
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -10,18 +10,34 @@ from refit.usecase.expression import Expression, parse_expression
 from refit.usecase.label import Label, Multiclass, OutcomeClass, OutcomeDate, OutcomeRule
 from refit.usecase.parsing import ParseRule, parse_rule
 from refit.usecase.part import Moment, Part, known_rule
-from refit.usecase.policy import Drift, Gate, LearnerName, Objective, Retrain, Split
+from refit.usecase.policy import (
+    Balancing,
+    Drift,
+    Gate,
+    LearnerName,
+    Maturity,
+    Objective,
+    Retrain,
+    Score,
+    Search,
+    Split,
+)
 
+RECORD_ID: Final = "record_id"
+LOADED_AT: Final = "loaded_at"
 RESERVED = "_"
 """Column names that start so belong to `refit`: `_key`, `_arrived_at`, `_event_time`."""
 
 
 class Source(Part):
-    """The lender's table, its key, and the column by which it orders what is new."""
+    """The lender's table, its key, and the column by which it orders what is new.
+
+    A file may have neither: `refit load` then adds a `record_id`, made from the row's content, and `loaded_at`.
+    """
 
     table: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*$")]
-    key: str
-    arrived_at: str
+    key: str = RECORD_ID
+    arrived_at: str = LOADED_AT
 
     @model_validator(mode="after")
     def _two_columns(self) -> Self:
@@ -34,6 +50,7 @@ class Feature(Part):
     """One input of the model, or a value derived from several columns.
 
     A value outside `min` and `max` or not among `choices` is refused; a value in `unknown` counts as missing.
+    `reason` is what an applicant is told where it spoke most against them.
     """
 
     type: Literal["number", "category"]
@@ -46,6 +63,7 @@ class Feature(Part):
     required: bool = False
     title: str | None = None
     unit: str | None = None
+    reason: str | None = None
 
     _rule = field_validator("parse")(known_rule)
 
@@ -97,7 +115,7 @@ class UseCase(Part):
     title: str
     task: Literal["binary", "multiclass"] = "binary"
     source: Source
-    event_time: Moment
+    event_time: Moment | None = None
     label: Label
     features: Annotated[dict[str, Feature], Field(min_length=1)]
     known_later: tuple[str, ...] = ()
@@ -108,6 +126,10 @@ class UseCase(Part):
     retrain: Retrain = Retrain()
     gate: Gate = Gate()
     learners: Annotated[tuple[LearnerName, ...], Field(min_length=1)] = ("logistic_regression", "xgboost")
+    balancing: Annotated[tuple[Balancing, ...], Field(min_length=1)] = ("none",)
+    search: Search = Search()
+    maturity: Maturity = Maturity()
+    score: Score = Score()
     schedule: Annotated[str, Field(pattern=r"^\S+( \S+){4}$")] = "0 2 * * *"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 20
     example: dict[str, float | str | None] = Field(default_factory=dict)
@@ -116,6 +138,15 @@ class UseCase(Part):
     def _consistent(self) -> Self:
         if (self.task == "multiclass") != isinstance(self.label, Multiclass):
             raise ValueError("task 'multiclass' and a label with 'classes' go together")
+        if self.event_time is None and isinstance(self.label, OutcomeDate):
+            raise ValueError("label.within_months counts from the event: give 'event_time'")
+        if self.event_time is None and self.split.by == "time":
+            raise ValueError("split.by time needs 'event_time'; without one say 'split: {by: random}'")
+        if self.maturity.unripe == "hazard" and not isinstance(self.label, OutcomeDate):
+            raise ValueError("maturity.unripe hazard needs a label with 'happened_on'")
+        categories = [name for name, feature in self.features.items() if feature.type == "category"]
+        if strange := [name for name in self.gate.segments if name not in categories]:
+            raise ValueError(f"gate.segments: {', '.join(strange)}: no category feature; choose from {', '.join(categories)}")
         known_on = getattr(self.label, "known_on", None)
         if known_on is not None and self.label_columns[known_on.column].kind != "date":
             raise ValueError(f"label.known_on: {known_on.column} is no date")
@@ -140,17 +171,27 @@ class UseCase(Part):
                 [*self.known_later, *self.label_columns], "known only after the decision, so no feature may read it"
             ),
         }
-        if source.arrived_at != self.event_time.column:
+        if source.arrived_at != self.event_column:
             barred[source.arrived_at] = "moves when the outcome comes in, so no feature may read it"
         for why in dict.fromkeys(barred.values()):
             if names := sorted(name for name in inputs if barred.get(name) == why):
                 raise ValueError(f"features: {', '.join(names)}: {why}")
-        if taken := sorted(set(self.expressions) & {*barred, self.event_time.column}):
+        if taken := sorted(set(self.expressions) & {*barred, self.event_column}):
             raise ValueError(f"features: {', '.join(taken)}: a column already; give what is derived another name")
         named = dict.fromkeys([*self.features, *self.inputs, *self.protected, *self.label_columns])
         if reserved := [name for name in named if name.startswith(RESERVED)]:
             raise ValueError(f"features: {', '.join(reserved)}: names that start with '_' belong to refit")
         return self
+
+    @property
+    def event_column(self) -> str:
+        """The column that dates a record; that of its arrival where the use case has no other."""
+        return self.source.arrived_at if self.event_time is None else self.event_time.column
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The classes of a multiclass use case, in the order of their indexes; None for a binary one."""
+        return self.label.classes if isinstance(self.label, Multiclass) else None
 
     @cached_property
     def expressions(self) -> dict[str, Expression]:

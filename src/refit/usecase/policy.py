@@ -1,5 +1,6 @@
-"""What a use case strives for and what it allows: objective, split, drift, retrain, gate."""
+"""What a use case strives for and what it allows: objective, split, search, maturity, score, drift, retrain, gate."""
 
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -7,7 +8,16 @@ from pydantic import Field, model_validator
 from refit.usecase.part import Part
 
 Metric = Literal["roc_auc", "average_precision", "log_loss", "brier", "accuracy"]
-LearnerName = Literal["logistic_regression", "xgboost"]
+LearnerName = Literal[
+    "logistic_regression",
+    "decision_tree",
+    "random_forest",
+    "k_nearest_neighbours",
+    "xgboost",
+    "multilayer_perceptron",
+    "scorecard",
+]
+Balancing = Literal["none", "under", "over", "smote"]
 
 
 class Cost(Part):
@@ -52,6 +62,54 @@ class Split(Part):
     train_months: Annotated[int | None, Field(gt=0)] = None
 
 
+class Search(Part):
+    """How long to look for a better learner, balancing and hyperparameters: until the first of the two is used up.
+
+    Only a budget of trials alone gives the same model every time. With 0 trials each learner is fitted once, as it
+    comes, without balancing.
+    """
+
+    trials: Annotated[int | None, Field(ge=0, le=100_000)] = 16
+    seconds: Annotated[float | None, Field(gt=0)] = None
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.trials is None and self.seconds is None:
+            raise ValueError("give 'trials', 'seconds' or both: a search without a budget never ends")
+        return self
+
+
+class Maturity(Part):
+    """What is made of records whose outcome is not final yet, and how old the newest matured record may be.
+
+    `leave_out` trains on matured records alone. `hazard` learns from every month a record was watched (a discrete-time
+    hazard), so that young vintages count as far as they are known and no further.
+    """
+
+    unripe: Literal["leave_out", "hazard"] = "leave_out"
+    max_age_months: Annotated[int | None, Field(gt=0)] = None
+
+
+class Score(Part):
+    """Points from the calibrated odds: `base` points stand for `base_odds` good to one bad; each `to_double` more
+    points double them. `bands` gives each band its least points.
+
+    Siddiqi 2006, Credit Risk Scorecards, chapter 6, Scaling.
+    """
+
+    base: float = 600
+    base_odds: Annotated[float, Field(gt=0)] = 50
+    to_double: Annotated[float, Field(gt=0)] = 20
+    bands: dict[str, float] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _falling(self) -> Self:
+        least = list(self.bands.values())
+        if any(after >= before for before, after in pairwise(least)):
+            raise ValueError("bands: name the best first, each with fewer points than the one before")
+        return self
+
+
 class Drift(Part):
     """When a difference between reference and current counts. Shares are 0 to 1, points are percentage points."""
 
@@ -80,9 +138,19 @@ class Retrain(Part):
 
 
 class Gate(Part):
-    """What a challenger must reach."""
+    """What a challenger must reach.
+
+    `segments` are category features in each of which it must hold up; `leak_auc_max` is how much one feature alone may
+    know; `impact_ratio_min` the least approval rate of a protected group against that of the best treated one.
+    """
 
     floor: dict[Metric, float] = Field(default_factory=dict)
     min_gain: float = 0.0
     calibration_error_max: Annotated[float, Field(gt=0, le=1)] = 0.05
     min_test_records: Annotated[int, Field(gt=1)] = 200
+    segments: tuple[str, ...] = ()
+    segment_drop_max: Annotated[float, Field(gt=0, le=1)] = 0.10
+    impact_ratio_min: Annotated[float, Field(gt=0, le=1)] = 0.8
+    leak_auc_max: Annotated[float, Field(gt=0.5, le=1)] = 0.85
+    bundle_mb_max: Annotated[float, Field(gt=0)] = 100
+    latency_ms_max: Annotated[float, Field(gt=0)] = 100

@@ -287,14 +287,17 @@ supervisor.run()
 def supervisor_process(release: Release, port: int):
     command = [sys.executable, "-c", RUN, pickle.dumps(release).hex(), str(port)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    children: list[psutil.Process] = []
     try:
         while process.stdout.readline() != "live\n":
             assert process.poll() is None
-        yield process, psutil.Process(process.pid).children()
+        children = psutil.Process(process.pid).children()
+        yield process, children
     finally:
         process.kill()
         process.wait()
         process.stdout.close()
+        wait_until(lambda: gone(children))
 
 
 def free_port() -> int:
