@@ -12,24 +12,26 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from refit.errors import DataError
-from refit.scoring.calibration import Calibrator
+from refit.errors import ContractError, DataError
+from refit.scoring.calibration import AnyCalibrator, calibrator_from_json
 from refit.scoring.encoder import Cell, Column, Encoder
-from refit.scoring.model import SKOPS_FILE, XGBOOST_FILE, Model, read_model
+from refit.scoring.model import Model, read_model
 from refit.usecase.model import UseCase
 
 MANIFEST: Final = "manifest.json"
 HEAD: Final = "bundle.json"
 USECASE: Final = "usecase.json"
+MODEL: Final = "model."
+"""How the one file that holds the model begins; its ending says what reads it."""
 HASH_LENGTH: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
 class GoldenRecord:
-    """Inputs as a client sends them, and the probability every copy of the model must answer."""
+    """Inputs as a client sends them, and the probability (or one a class) every copy of the model must answer."""
 
     inputs: dict[str, Cell]
-    probability: float
+    probability: float | tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Bundle:
     learner: str
     model: Model
     encoder: Encoder
-    calibrator: Calibrator
+    calibrator: AnyCalibrator
     threshold: float
     profile: dict[str, Any]
     card: dict[str, Any]
@@ -54,7 +56,7 @@ class Bundle:
         return datetime.fromisoformat(self.card["window"]["end"])
 
     def predict(self, records: Sequence[Mapping[str, Cell]]) -> NDArray[np.float64]:
-        """Return the (n_records,) calibrated P(bad) of typed inputs.
+        """Return the (n_records,) calibrated P(bad) of typed inputs; of several classes (n_records, n_classes).
 
         Raises:
             DataError: A field holds the wrong type.
@@ -62,7 +64,7 @@ class Bundle:
         return self._calibrated(self.encoder.encode_records(records))
 
     def predict_columns(self, columns: Mapping[str, Column]) -> NDArray[np.float64]:
-        """Return the (n_records,) calibrated P(bad) of a frame's columns; the same as `predict` on the same records.
+        """Return for a frame's columns what `predict` returns for the same records.
 
         Raises:
             DataError: A feature's column is absent.
@@ -72,6 +74,19 @@ class Bundle:
     def decision(self, probability: float) -> str:
         """Return `decline` from the threshold up, else `approve`."""
         return "decline" if probability >= self.threshold else "approve"
+
+    def choice(self, row: NDArray[np.float64]) -> str:
+        """Return the class of the highest probability; of equals the one the use case names first.
+
+        Args:
+            row: (n_classes,) one record's probabilities.
+
+        Raises:
+            ContractError: The use case has no classes.
+        """
+        if self.usecase.classes is None:
+            raise ContractError(f"{self.usecase.name}: a binary use case has no classes; ask for the decision")
+        return self.usecase.classes[int(np.argmax(row))]
 
     def _calibrated(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
         return self.calibrator.apply(self.model.probability(matrix))
@@ -122,9 +137,9 @@ def from_files(files: Mapping[str, bytes]) -> Bundle:
     Raises:
         DataError: A file is absent, cannot be read, or the version does not belong to this content.
     """
-    model_file = next((name for name in (XGBOOST_FILE, SKOPS_FILE) if name in files), None)
+    model_file = next((name for name in sorted(files) if name.startswith(MODEL)), None)
     if model_file is None:
-        raise DataError(f"no model file; a bundle holds {XGBOOST_FILE} or {SKOPS_FILE}")
+        raise DataError(f"no model file; a bundle holds one whose name begins with {MODEL!r}")
     head, usecase, encoder, calibrator, profile, card, golden = (
         _read_json(files, name)
         for name in (HEAD, USECASE, "encoder.json", "calibrator.json", "profile.json", "card.json", "golden.json")
@@ -140,14 +155,18 @@ def from_files(files: Mapping[str, bytes]) -> Bundle:
             learner=head["learner"],
             model=read_model(model_file, files[model_file]),
             encoder=Encoder.from_json(encoder),
-            calibrator=Calibrator.from_json(calibrator),
+            calibrator=calibrator_from_json(calibrator),
             threshold=float(head["threshold"]),
             profile=profile,
             card=card,
-            golden=tuple(GoldenRecord(record["inputs"], record["probability"]) for record in golden),
+            golden=tuple(GoldenRecord(record["inputs"], _answer(record["probability"])) for record in golden),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"the bundle was written by another version of refit: {error}") from None
+
+
+def _answer(probability: Any) -> float | tuple[float, ...]:
+    return tuple(map(float, probability)) if isinstance(probability, list) else float(probability)
 
 
 def save(bundle: Bundle, folder: Path) -> None:

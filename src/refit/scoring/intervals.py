@@ -79,10 +79,12 @@ def statistics(label: Floats, probability: Floats, threshold: float = 0.5) -> Ma
     """Return every metric as a function of the records' weights; with weights of 1 each is that of `metrics`.
 
     Args:
-        label: (n_records,) 1.0 bad, 0.0 good.
-        probability: (n_records,) P(bad).
-        threshold: From here up a record is declined.
+        label: (n_records,) 1.0 bad, 0.0 good; or the class index of each.
+        probability: (n_records,) P(bad); or (n_records, n_classes).
+        threshold: From here up a record is declined; of several classes it means nothing.
     """
+    if probability.ndim > 1:
+        return _of_classes(label, probability)
     p = np.clip(probability, metrics.EPSILON, 1 - metrics.EPSILON)
     declined = (probability >= threshold).astype(np.float64)
     caught = declined * label
@@ -97,6 +99,23 @@ def statistics(label: Floats, probability: Floats, threshold: float = 0.5) -> Ma
         "recall": _share(caught, label),
         "approval_rate": _mean(1 - declined),
     }
+
+
+def _of_classes(label: Floats, probability: Floats) -> Mapping[str, Statistic]:
+    hot = metrics.one_hot(label, probability.shape[1])
+    p = np.clip(probability, metrics.EPSILON, 1)
+    came = np.arange(len(label)), label.astype(np.intp)
+    return {
+        "roc_auc": _mean_of([_roc_auc(hot[:, k], probability[:, k]) for k in range(hot.shape[1])]),
+        "average_precision": _mean_of([_average_precision(hot[:, k], probability[:, k]) for k in range(hot.shape[1])]),
+        "log_loss": _mean(-np.log(p[came])),
+        "brier": _mean(((probability - hot) ** 2).sum(axis=1)),
+        "accuracy": _mean((probability.argmax(axis=1) == label).astype(np.float64)),
+    }
+
+
+def _mean_of(each: list[Statistic]) -> Statistic:
+    return lambda weights: float(np.mean([statistic(weights) for statistic in each]))
 
 
 def _drawn(wanted: Mapping[str, Statistic], n: int, seed: int, draws: int) -> dict[str, Floats]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -117,16 +118,61 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else float("nan")
 
 
+def of_classes(metric: Callable[[Floats, Floats], float], label: Floats, probability: Floats) -> float:
+    """Return the mean of a metric over the classes, each against the rest; NaN where it is undefined for one."""
+    return float(
+        np.mean([metric(of, probability[:, k]) for k, of in enumerate(one_hot(label, probability.shape[1]).T)])
+    )
+
+
+def one_hot(label: Floats, n_classes: int) -> Floats:
+    """Return (n_records, n_classes) 1.0 at the class of each record, else 0.0."""
+    return np.asarray(label[:, None] == np.arange(n_classes), dtype=np.float64)
+
+
+def class_log_loss(label: Floats, probability: Floats) -> float:
+    """Return the mean negative log likelihood of the classes that came; NaN without records."""
+    if len(label) == 0:
+        return float("nan")
+    came = probability[np.arange(len(label)), label.astype(np.intp)]
+    return float(-np.mean(np.log(np.clip(came, EPSILON, 1))))
+
+
+def class_brier(label: Floats, probability: Floats) -> float:
+    """Return the mean squared distance, summed over the classes: 0 to 2 (Brier 1950); NaN without records."""
+    if len(label) == 0:
+        return float("nan")
+    return float(np.mean(np.sum((probability - one_hot(label, probability.shape[1])) ** 2, axis=1)))
+
+
+def class_accuracy(label: Floats, probability: Floats) -> float:
+    """Return the share of records whose most probable class came; NaN without records."""
+    return float(np.mean(probability.argmax(axis=1) == label)) if len(label) else float("nan")
+
+
 METRICS: Final[Mapping[str, Callable[[Floats, Floats], float]]] = {
     "roc_auc": roc_auc,
     "average_precision": average_precision,
     "log_loss": log_loss,
     "brier": brier,
 }
+OF_CLASSES: Final[Mapping[str, Callable[[Floats, Floats], float]]] = {
+    "roc_auc": partial(of_classes, roc_auc),
+    "average_precision": partial(of_classes, average_precision),
+    "log_loss": class_log_loss,
+    "brier": class_brier,
+    "accuracy": class_accuracy,
+}
+"""Of labels that are class indexes and (n_records, n_classes) probabilities; ranks are averaged, one against rest."""
 
 
 def evaluate(metric: str, label: Floats, probability: Floats, threshold: float = 0.5) -> float:
-    """Return the metric by its name in a use case; only `accuracy` looks at the threshold."""
+    """Return the metric by its name in a use case, of (n,) P(bad) or of (n, n_classes) probabilities.
+
+    Only the `accuracy` of two classes looks at the threshold.
+    """
+    if probability.ndim > 1:
+        return OF_CLASSES[metric](label, probability)
     if metric == "accuracy":
         return at_threshold(label, probability, threshold).accuracy
     return METRICS[metric](label, probability)

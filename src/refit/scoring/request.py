@@ -4,6 +4,7 @@ import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import Final
 
 import numpy as np
@@ -48,7 +49,8 @@ class Checker:
     """The contract made ready for many records."""
 
     def __init__(self, usecase: UseCase) -> None:
-        self._readers = {column.name: _reader(column) for column in usecase.inputs.values()}
+        self._columns = {column.name: column for column in usecase.inputs.values()}
+        self._readers = {name: _reader(column) for name, column in self._columns.items()}
         self._derived = [
             _Derived(name, expression, usecase.features[name])
             for name, expression in usecase.expressions.items()
@@ -64,12 +66,42 @@ class Checker:
         return inputs, problems
 
     def check_batch(self, records: Sequence[object]) -> tuple[list[Inputs], dict[int, list[Problem]]]:
-        """Check many records; the problems by their place in `records`."""
+        """Check many records; the problems by their place in `records`.
+
+        Sound ones are looked at by column, several times as fast, and come back as they are: an input that is absent
+        stays absent, a whole number whole.
+        """
+        if self._sound(records):
+            return list(records), {}  # type: ignore[arg-type] # every one is a dict of inputs
         checked = [self._fields(record) for record in records]
         inputs = [fields for fields, _ in checked]
         ranges = self._check_derived(inputs) if self._derived else [[]] * len(inputs)
         found = {place: fields[1] + ranges[place] for place, fields in enumerate(checked) if fields[1] or ranges[place]}
         return inputs, found
+
+    def _sound(self, records: Sequence[object]) -> bool:
+        """Tell whether nothing is wrong with any of them; where in doubt, say no."""
+        if not all(type(record) is dict for record in records):
+            return False
+        known: list[dict[str, object]] = list(records)  # type: ignore[arg-type] # as was just seen
+        if set().union(*known) - self._readers.keys():
+            return False
+        if not all(self._sound_column(name, column, known) for name, column in self._columns.items()):
+            return False
+        return not self._derived or not any(self._check_derived(known))  # type: ignore[arg-type] # numbers and texts
+
+    def _sound_column(self, name: str, column: InputColumn, records: Sequence[Mapping[str, object]]) -> bool:
+        values = [record.get(name) for record in records]
+        kinds = set(map(type, values)) - {NoneType}
+        if column.required and None in values:
+            return False
+        if column.type == "number":
+            return kinds <= {float, int} and _sound_numbers(values, column)
+        read = self._readers[name]
+        try:
+            return kinds <= {str} and all(read(value) == value for value in set(values))
+        except ValueError:
+            return False
 
     def _fields(self, record: object) -> tuple[Inputs, list[Problem]]:
         if not isinstance(record, dict):
@@ -128,6 +160,18 @@ class _Derived:
         if self.feature.max is not None:
             found += [(int(place), _above(self.feature.max)) for place in np.flatnonzero(values > self.feature.max)]
         return [(place, f"{self.expression.text}: {why}") for place, why in found]
+
+
+def _sound_numbers(values: Sequence[object], column: InputColumn) -> bool:
+    try:
+        numbers = np.array(values, dtype=np.float64)  # None becomes NaN, and no JSON number is one
+    except OverflowError:
+        return False
+    if any(np.any(numbers == unknown) for unknown in _numbers(column.unknown)):
+        return False  # missing, which the range of what is computed from it must know
+    low = -LARGEST if column.min is None else max(column.min, -LARGEST)
+    high = LARGEST if column.max is None else min(column.max, LARGEST)
+    return not np.any((numbers < low) | (numbers > high)) and not any(value != value for value in values)  # noqa: PLR0124 - a NaN, handed in by a caller in Python
 
 
 def _column(records: Sequence[Inputs], name: str) -> NDArray[np.float64]:

@@ -29,7 +29,8 @@ def golden(bundle: Bundle, test: pd.DataFrame, seed: int) -> tuple[GoldenRecord,
         if len(chosen) == COUNT:
             break
     expected = bundle.predict(chosen)
-    return tuple(GoldenRecord(inputs, float(p)) for inputs, p in zip(chosen, expected, strict=True))
+    answers = [tuple(p) if isinstance(p, list) else p for p in expected.tolist()]
+    return tuple(GoldenRecord(inputs, answer) for inputs, answer in zip(chosen, answers, strict=True))
 
 
 def with_golden(bundle: Bundle, test: pd.DataFrame, seed: int) -> Bundle:

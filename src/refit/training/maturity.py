@@ -38,6 +38,33 @@ def ripe(frame: pd.DataFrame, usecase: UseCase, as_of: datetime) -> pd.DataFrame
     return matured.sort_values(["_event_time", "_key"], kind="stable", ignore_index=True)
 
 
+def first_ripe_on(past: pd.DataFrame, usecase: UseCase) -> datetime | None:
+    """Return the day on which the oldest record's outcome is final at the latest; None where the label does not say."""
+    if not isinstance(usecase.label, OutcomeDate) or past.empty:
+        return None
+    oldest = past["_event_time"].min() + pd.DateOffset(months=usecase.label.within_months)
+    return None if pd.isna(oldest) else oldest.to_pydatetime()
+
+
+def age_note(matured: pd.DataFrame, usecase: UseCase, as_of: datetime) -> str | None:
+    """Return what a card should say where even the newest matured record is older than the use case allows.
+
+    The nightly decision is then to wait; whoever trains by hand gets the model, and this note with it.
+    """
+    most = usecase.maturity.max_age_months
+    newest = matured["_event_time"].max()
+    if (
+        most is None
+        or usecase.maturity.unripe == "hazard"
+        or newest + pd.DateOffset(months=most) >= pd.Timestamp(as_of)
+    ):
+        return None
+    return (
+        f"the newest matured record is of {newest:%Y-%m-%d}, {(pd.Timestamp(as_of) - newest).days:,} days before the "
+        f"training; {most} months are allowed: the model speaks of that time"
+    )
+
+
 def require_both(label: Floats, what: str) -> None:
     """Refuse records of which too few are bad or too few are good.
 
@@ -65,8 +92,8 @@ def _none_ripe(past: pd.DataFrame, usecase: UseCase, as_of: datetime) -> str:
         f"{usecase.name}: none of the {len(past):,} records has matured at {as_of:%Y-%m-%d}; "
         f"the oldest is of {oldest:%Y-%m-%d}, the newest of {newest:%Y-%m-%d} ({age:,} days old)"
     )
-    if isinstance(usecase.label, OutcomeDate):
+    first = first_ripe_on(past, usecase)
+    if first is not None and isinstance(usecase.label, OutcomeDate):
         months = usecase.label.within_months
-        first = oldest + pd.DateOffset(months=months)
         text += f". An outcome is final after {months} months, so the first matures on {first:%Y-%m-%d}"
     return text

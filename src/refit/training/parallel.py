@@ -51,7 +51,7 @@ def side_by_side(fits: Sequence[Callable[[Step], Result]], step: Step) -> list[R
 
         return fits[number](tell)
 
-    with silenced(), ThreadPoolExecutor(min(os.cpu_count() or 1, MOST)) as pool:
+    with silenced(), ThreadPoolExecutor(min(os.cpu_count() or 1, MOST), initializer=_alone) as pool:
         futures = [pool.submit(run, number) for number in range(len(fits))]
         try:
             _watch(futures, lambda: step(sum(done) / len(done)))
@@ -59,6 +59,11 @@ def side_by_side(fits: Sequence[Callable[[Step], Result]], step: Step) -> list[R
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
     return [future.result() for future in futures]
+
+
+def _alone() -> None:
+    """Keep OpenMP to the thread that starts: it counts for each thread by itself, and begins with all cores."""
+    threadpoolctl.threadpool_limits(1, user_api="openmp")
 
 
 def _watch(futures: Sequence[Future[Result]], tell: Callable[[], None]) -> None:

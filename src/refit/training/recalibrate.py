@@ -10,13 +10,15 @@ import pandas as pd
 from refit.errors import DataError
 from refit.monitoring.profile import profile
 from refit.scoring.bundle import Bundle, named
+from refit.training.attempts import Progress, scores, standing
 from refit.training.calibration import calibrate
 from refit.training.card import Origin, card
+from refit.training.duplicates import distinct
 from refit.training.golden import with_golden
-from refit.training.maturity import MIN_RECORDS, columns, require_both, ripe
-from refit.training.split import Parts
+from refit.training.maturity import MIN_RECORDS, columns
+from refit.training.split import Parts, matured_at, place, require_each
 from refit.training.threshold import threshold
-from refit.training.train import Progress, Trained, quiet, standing
+from refit.training.train import EVEN, Trained, quiet
 
 TEST_SHARE: Final = 0.4
 """Of the newly matured records the newest two fifths test, the rest calibrate."""
@@ -33,7 +35,8 @@ def recalibrate(
 ) -> Trained:
     """Return the bundle with calibrator and threshold fitted on records that matured since it was made.
 
-    The older part of those records calibrates, the newest tests: the model has seen none of them.
+    By time the older part of those records calibrates and the newest tests. Where the split is at random they are the
+    records that arrived since, and those test that a training too would have tested on. The model has seen none.
 
     Args:
         frame: (n_records, n_columns) of an as-of read.
@@ -43,18 +46,21 @@ def recalibrate(
     """
     usecase = bundle.usecase
     progress("Looking for newly matured records", 0.0)
-    matured = ripe(frame, usecase, as_of)
+    matured, duplicates = distinct(matured_at(frame, usecase, as_of), usecase)
     parts = _parts(matured, bundle)
     label = matured["_label"].to_numpy()
     for what, rows in (("calibrate", parts.calibration), ("test", parts.test)):
-        require_both(label[rows], f"{usecase.name}: the {len(rows):,} newly matured records to {what} on")
+        require_each(label[rows], usecase, f"{usecase.name}: the {len(rows):,} newly matured records to {what} on")
     progress("Calibrating", 0.3)
-    raw = bundle.model.probability(bundle.encoder.encode(columns(matured.iloc[parts.used], bundle.encoder.features)))
-    older, n_older = label[parts.calibration], len(parts.calibration)
-    calibrated = calibrate(raw[:n_older], older, usecase.seed)
-    probability = calibrated.calibrator.apply(raw)
-    line = threshold(older, probability[:n_older], usecase.objective.decide)
-    candidate = standing(bundle.learner, usecase, raw[:n_older], older, calibrated)
+    encoder, model = bundle.encoder, bundle.model
+    older, test = (
+        model.probability(encoder.encode(columns(matured.iloc[rows], encoder.features)))
+        for rows in (parts.calibration, parts.test)
+    )
+    calibrated = calibrate(older, label[parts.calibration], usecase.seed)
+    said, probability = (calibrated.calibrator.apply(raw) for raw in (older, test))
+    line = EVEN if usecase.classes else threshold(label[parts.calibration], said, usecase.objective.decide)
+    candidate = standing(bundle.learner, usecase, older, label[parts.calibration], calibrated)
     progress("Testing", 0.6)
     told = card(
         usecase,
@@ -65,10 +71,11 @@ def recalibrate(
         params=bundle.card["params"],
         importance=bundle.card["importance"],
         threshold=line,
-        probability=probability[n_older:],
+        probability=probability,
         calibrated=calibrated,
         candidates=[candidate],
         notes=[*bundle.card["notes"], f"recalibrated: the model is that of {bundle.version}"],
+        search=bundle.card.get("search"),
     )
     told["parts"]["fit"] = bundle.card["parts"]["fit"]
     told["window"]["start"] = bundle.card["window"]["start"]
@@ -77,21 +84,31 @@ def recalibrate(
         as_of=as_of,
         calibrator=calibrated.calibrator,
         threshold=line,
-        profile=profile(_reference(matured, bundle), usecase, score=probability).to_json(),
+        profile=profile(
+            _reference(matured, bundle), usecase, score=scores(np.concatenate([said, probability]))
+        ).to_json(),
         card=told,
     )
-    test = matured.iloc[parts.test].reset_index(drop=True)
+    tested = matured.iloc[parts.test].reset_index(drop=True)
     progress("Recalibrated", 1.0)
-    return Trained(named(with_golden(done, test, usecase.seed)), test, probability[n_older:], (candidate,))
+    made = named(with_golden(done, tested, usecase.seed))
+    return Trained(made, tested, probability, (candidate,), duplicates, matured, parts)
 
 
 def _parts(matured: pd.DataFrame, bundle: Bundle) -> Parts:
-    fresh = np.flatnonzero((matured["_event_time"] > pd.Timestamp(bundle.window_end)).to_numpy())
+    usecase = bundle.usecase
+    by_time = usecase.split.by == "time"
+    since = pd.Timestamp(bundle.window_end if by_time else bundle.as_of)
+    new = matured["_event_time" if by_time else "_arrived_at"] > since
+    fresh = np.flatnonzero(new.to_numpy())
     if len(fresh) < MIN_RECORDS:
         raise DataError(
-            f"{bundle.usecase.name}: {len(fresh):,} records have matured since those of {bundle.version}, "
-            f"{MIN_RECORDS} are needed to recalibrate and to test"
+            f"{usecase.name}: {len(fresh):,} records have {'matured' if by_time else 'arrived and matured'} since "
+            f"those of {bundle.version}, {MIN_RECORDS} are needed to recalibrate and to test"
         )
+    if not by_time:
+        tested = (place(matured, usecase) < usecase.split.test_share)[fresh]
+        return Parts(fresh[:0], fresh[~tested], fresh[tested])
     cut = len(fresh) - round(len(fresh) * TEST_SHARE)
     return Parts(fresh[:0], fresh[:cut], fresh[cut:])
 

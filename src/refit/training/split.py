@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import numpy as np
@@ -9,12 +10,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from refit.errors import DataError
-from refit.training.maturity import require_both
+from refit.scoring.encoder import Matrix
+from refit.scoring.metrics import Floats
+from refit.training.maturity import MIN_EACH, MIN_RECORDS, require_both, ripe
 from refit.usecase.model import UseCase
 
 Rows = NDArray[np.intp]
+Hashes = NDArray[np.uint64]
 CALIBRATION_SHARE: Final = 0.2
 """Of the records that are not tested on, so many choose the learner and calibrate it."""
+LEAST_DISTINCT: Final = 0.05
+"""Where fewer of the records differ in their features, equals are no copies: the features can say no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +45,27 @@ class Parts:
         return np.sort(np.concatenate([self.fit, self.calibration, self.test]))
 
 
+def matured_at(frame: pd.DataFrame, usecase: UseCase, as_of: datetime) -> pd.DataFrame:
+    """Return the matured records as `ripe` does, with as many classes as the use case has.
+
+    Raises:
+        DataError: There are too few, or too few of an outcome; says what is missing.
+    """
+    if usecase.classes is None:
+        return ripe(frame, usecase, as_of)
+    ready = (frame["_label"] >= 0) & frame["_ripe"] & (frame["_event_time"] <= pd.Timestamp(as_of))
+    if ready.sum() >= MIN_RECORDS:
+        label = frame.loc[ready, "_label"].to_numpy()
+        require_each(label, usecase, f"{usecase.name}: the {len(label):,} matured records")
+    seen = ripe(frame.assign(_class=frame["_label"], _label=frame["_label"].clip(upper=1.0)), usecase, as_of)
+    return seen.assign(_label=seen["_class"]).drop(columns="_class")
+
+
 def split(matured: pd.DataFrame, usecase: UseCase) -> Parts:
     """Divide the matured records as the use case says.
 
     By time the newest `test_months` are the test, and of the rest (its last `train_months`, where those are given) the
-    newest fifth calibrates. At random, records alike in every feature stay together, so that no copy is tested on.
+    newest fifth calibrates. At random, a record's key says where it belongs: see `place`.
 
     Args:
         matured: (n_records, n_columns), sorted by event time and key.
@@ -55,11 +77,32 @@ def split(matured: pd.DataFrame, usecase: UseCase) -> Parts:
     label = matured["_label"].to_numpy()
     for name, rows in parts:
         if name != "test":  # a poor test is for the gate to refuse: the model can still be looked at
-            require_both(label[rows], f"{usecase.name}: the {len(rows):,} records to {_USES[name]}")
+            require_each(label[rows], usecase, f"{usecase.name}: the {len(rows):,} records to {_USES[name]}")
     return parts
 
 
 _USES: Final = {"fit": "fit on (the oldest part)", "calibration": "calibrate on (the newest before the test)"}
+
+
+def require_each(label: Floats, usecase: UseCase, what: str) -> None:
+    """Refuse records that hold too few of an outcome.
+
+    Raises:
+        DataError: Names the classes that are absent, or how many there are of those that are too few.
+    """
+    if usecase.classes is None:
+        require_both(label, what)
+        return
+    counts = np.bincount(label.astype(np.intp), minlength=len(usecase.classes))
+    absent = [name for name, count in zip(usecase.classes, counts, strict=True) if not count]
+    if absent:
+        raise DataError(
+            f"{what} hold none of class {', '.join(absent)}: {len(usecase.classes)} classes are declared, and a model "
+            "can only tell apart what it has seen"
+        )
+    few = [f"{count} of {name}" for name, count in zip(usecase.classes, counts, strict=True) if count < MIN_EACH]
+    if few:
+        raise DataError(f"{what} hold only {', '.join(few)}; at least {MIN_EACH} of each class are needed")
 
 
 def _by_time(matured: pd.DataFrame, usecase: UseCase) -> Parts:
@@ -81,12 +124,51 @@ def _by_time(matured: pd.DataFrame, usecase: UseCase) -> Parts:
 
 
 def _at_random(matured: pd.DataFrame, usecase: UseCase) -> Parts:
-    hashes = pd.util.hash_pandas_object(matured[list(usecase.features)], index=False).to_numpy()
-    group, _ = pd.factorize(hashes)
-    place = np.random.default_rng(usecase.seed).permutation(group.max() + 1)[group]
-    ahead = np.cumsum(np.bincount(place)) / len(matured)
-    reached = ahead[place]
+    reached = place(matured, usecase)
     test_share = usecase.split.test_share
-    tested = reached <= test_share
-    calibrates = ~tested & (reached <= test_share + (1 - test_share) * CALIBRATION_SHARE)
+    tested = reached < test_share
+    calibrates = ~tested & (reached < test_share + (1 - test_share) * CALIBRATION_SHARE)
     return Parts(np.flatnonzero(~tested & ~calibrates), np.flatnonzero(calibrates), np.flatnonzero(tested))
+
+
+def place(records: pd.DataFrame, usecase: UseCase) -> Floats:
+    """Return (n_records,) where from 0 to 1 each record belongs at random: the lowest test, the next calibrate.
+
+    It is a hash of the record's key and the use case's seed, so what arrives later moves nothing: a record that tests
+    tonight tested last night, and no champion of these records has learnt from it. Records alike in every feature
+    stand where the first of them to arrive does, so that no copy of what is learnt from is tested on.
+    """
+    group = together(hashes(records[list(usecase.features)]))
+    order = records[["_arrived_at", "_key"]].reset_index(drop=True).sort_values(["_arrived_at", "_key"], kind="stable")
+    in_order = group[order.index.to_numpy()]
+    _, first = np.unique(in_order, return_index=True)
+    found = hashes(records[["_key"]])[order.index.to_numpy()[first]]
+    mixed = _mixed(found ^ _mixed(np.array([usecase.seed + 1], dtype=np.uint64)))
+    return (np.asarray(mixed >> np.uint64(11), dtype=np.float64) / 2.0**53)[group]
+
+
+def together(found: Hashes) -> Rows:
+    """Return the (n_records,) group of each, from 0: records of one hash in one, or each alone where few differ."""
+    return np.arange(len(found)) if _coarse(found) else np.unique(found, return_inverse=True)[1]
+
+
+def hashes(records: pd.DataFrame) -> Hashes:
+    """Return (n_records,) a hash of each row: of its values, whatever the order and the number of rows."""
+    return np.asarray(pd.util.hash_pandas_object(records, index=False), dtype=np.uint64)
+
+
+def row_hashes(matrix: Matrix) -> Hashes:
+    """Return (n_records,) a hash of each row of a matrix."""
+    return hashes(pd.DataFrame(matrix))
+
+
+def _coarse(found: Hashes) -> bool:
+    return len(np.unique(found)) < LEAST_DISTINCT * len(found)
+
+
+def _mixed(values: Hashes) -> Hashes:
+    """Spread 64 bits evenly: the finaliser of SplitMix64, Steele, Lea and Flood 2014, figure 15."""
+    with np.errstate(over="ignore"):
+        values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))

@@ -1,40 +1,53 @@
-"""From a frame to a bundle: fit every learner, calibrate each, keep the best, test it on the newest records."""
+"""From a frame to a bundle: search, fit the best on all records, calibrate, keep the best, test it on the newest."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from refit.errors import ContractError
-from refit.monitoring.profile import profile
+from refit.monitoring.profile import Profile, profile
 from refit.scoring.bundle import Bundle, named
-from refit.scoring.encoder import Encoder, Matrix
-from refit.scoring.metrics import Floats, better, evaluate, log_loss
-from refit.training.calibration import Calibrated, calibrate
+from refit.scoring.encoder import Encoder
+from refit.scoring.metrics import Floats, evaluate
+from refit.training.attempts import Attempt, Progress, best_of, scores, standing, try_all
+from refit.training.calibration import Calibrated
 from refit.training.card import Candidate, Origin, card
-from refit.training.crossfit import crossfit
+from refit.training.crossfit import held
+from refit.training.duplicates import Duplicates, distinct, near_across
+from refit.training.encoding import encode, require_columns
 from refit.training.golden import with_golden
-from refit.training.learners import LEARNERS, Fitted
-from refit.training.maturity import columns, ripe
-from refit.training.split import Parts, split
+from refit.training.hazard import AS_IT_IS, NAME, hazard_candidate
+from refit.training.learners.fitted import Fitted
+from refit.training.maturity import age_note
+from refit.training.search import search as find
+from refit.training.split import Parts, Rows, matured_at, split
 from refit.training.threshold import threshold
 from refit.usecase.model import UseCase
+from refit.usecase.policy import Search
 
-Progress = Callable[[str, float], None]
-OF_RANKS: Final = frozenset({"roc_auc", "average_precision"})
+EVEN: Final = 0.5
+"""The threshold of a use case with several classes, which has no use for one."""
+SECONDS_NOTE: Final = "the search was given {:g} seconds, so another run may try more or less and keep another model"
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A bundle, the records it was tested on, its probabilities for them, and every learner that was tried."""
+    """A bundle, the records it was tested on, its probabilities for them, and every learner that was tried.
+
+    `matured` are all distinct matured records, oldest first, and `parts` the row numbers in it that fitted, calibrated
+    and tested; `probability` is (n_test,), or (n_test, n_classes).
+    """
 
     bundle: Bundle
     test: pd.DataFrame
     probability: Floats
     candidates: tuple[Candidate, ...]
+    duplicates: Duplicates
+    matured: pd.DataFrame
+    parts: Parts
 
 
 def quiet(_text: str, _fraction: float) -> None:
@@ -48,154 +61,164 @@ def train(
     *,
     code_version: str,
     snapshot: str,
+    search: Search | None = None,
+    storage: Any = None,
     progress: Progress = quiet,
 ) -> Trained:
     """Return a calibrated, tested bundle made from the records that have matured at `as_of`.
 
-    The learner is chosen on the calibration records, each held out of a fit. The test records decide nothing here.
+    Learner, balancing and parameters are chosen on records before the test, each held out of a fit. The test records
+    decide nothing here. The same frame, use case, seed, budget of trials and versions give the same bundle, byte for
+    byte; a budget of seconds does not, and the card says so.
 
     Args:
         frame: (n_records, n_columns) of an as-of read, one row a key.
+        search: How long to search; the use case's own budget where it is None.
+        storage: An optuna storage that keeps the trials: a search that was stopped then goes on.
         progress: Told what is being done and how much of the whole is done, 0 to 1.
 
     Raises:
-        ContractError: The use case has more than two classes.
         DataError: The matured records cannot train a model; says what is missing.
     """
-    if usecase.task != "binary":
-        raise ContractError(f"{usecase.name}: only binary use cases can be trained yet, task is {usecase.task!r}")
-    progress("Looking for matured records", 0.0)
-    matured = ripe(frame, usecase, as_of)
-    parts = split(matured, usecase)
-    encoded = _encode(matured, parts, usecase)
-    tried = _try_all(encoded, usecase, progress)
-    best = _best(tried, usecase)
-    progress("Testing", 0.85)
-    raw = best.fitted.model.probability(encoded.matrix[parts.test])
-    probability = best.calibrated.calibrator.apply(raw)
-    candidates = tuple(attempt.candidate for attempt in tried)
+    budget = usecase.search if search is None else search
     origin = Origin(as_of, code_version, snapshot)
+    progress("Looking for matured records", 0.0)
+    require_columns(frame, usecase)
+    matured, duplicates = distinct(matured_at(frame, usecase, as_of), usecase)
+    parts = split(matured, usecase)
+    duplicates = replace(duplicates, n_near_across=near_across(matured, usecase, parts.before_test, parts.test))
+    if usecase.maturity.unripe == "hazard":
+        made = _by_hazard(frame, matured, parts, usecase, as_of, progress)
+    else:
+        name = f"{usecase.name} {snapshot} {as_of:%Y-%m-%d} {usecase.seed}"
+        made = _searched(matured, parts, usecase, budget, storage, name, progress)
+    told = (age_note(matured, usecase, as_of), duplicates.note)
+    made = replace(made, notes=(*made.notes, *(note for note in told if note is not None)))
     test = matured.iloc[parts.test].reset_index(drop=True)
-    bundle = _bundle(usecase, origin, matured, encoded, best, probability, candidates)
-    done = named(with_golden(bundle, test, usecase.seed))
+    bundle = named(with_golden(_bundle(made, usecase, origin, matured, parts), test, usecase.seed))
     progress("Trained", 1.0)
-    return Trained(done, test, probability, candidates)
+    return Trained(bundle, test, made.probability, made.candidates, duplicates, matured, parts)
 
 
 @dataclass(frozen=True, slots=True)
-class _Encoded:
+class _Made:
+    """All that a bundle and its card are put together from; `held` are the records that calibrate."""
+
     encoder: Encoder
-    matrix: Matrix
-    label: Floats
-    parts: Parts
+    best: Attempt
+    candidates: tuple[Candidate, ...]
+    held: Rows
+    probability: Floats
+    reference: Profile
+    told: Mapping[str, Any] | None
     notes: tuple[str, ...]
+    window: Mapping[str, str] | None = None
+    """Of which records the reference is, where not of those that fitted, calibrated and tested."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    """A learner's last model, its calibrator, and what both say of the calibration records, each held out."""
-
-    candidate: Candidate
-    fitted: Fitted
-    calibrated: Calibrated
-    calibration_probability: Floats
-
-
-def _encode(matured: pd.DataFrame, parts: Parts, usecase: UseCase) -> _Encoded:
-    """Encode the matured records by what those before the test alone show."""
-    known = parts.before_test
-    names = tuple(usecase.features)
-    encoder = Encoder.fit(columns(matured.iloc[known], names), usecase)
-    matrix = encoder.encode(columns(matured, names))
-    absent = np.asarray(np.isnan(matrix[known]).all(axis=0), dtype=bool)
-    notes = [
-        f"{name} is missing in every record the model was fitted on, so the model does not use it"
-        for name, is_absent in zip(names, absent, strict=True)
-        if is_absent
-    ]
-    numbers = (name for name in names if name not in encoder.vocabularies)
-    infinite = {name: int(np.isinf(matured[name].to_numpy()).sum()) for name in numbers}
-    notes += [f"{name} is infinite in {n:,} records, where it counts as missing" for name, n in infinite.items() if n]
-    return _Encoded(encoder, matrix, matured["_label"].to_numpy(), parts, tuple(notes))
-
-
-def _try_all(encoded: _Encoded, usecase: UseCase, progress: Progress) -> tuple[_Attempt, ...]:
-    text = f"Fitting {' and '.join(name.replace('_', ' ') for name in usecase.learners)}"
-    found = crossfit(
-        {name: LEARNERS[name] for name in usecase.learners},
-        encoded.encoder,
-        encoded.matrix,
-        encoded.label,
-        encoded.parts,
-        usecase.seed,
-        lambda done: progress(text, 0.05 + 0.75 * done),
+def _searched(
+    matured: pd.DataFrame, parts: Parts, usecase: UseCase, budget: Search, storage: Any, name: str, progress: Progress
+) -> _Made:
+    encoded, notes = encode(matured, parts, usecase)
+    searched = find(
+        encoded,
+        parts,
+        usecase,
+        budget,
+        lambda text, done: progress(text, 0.02 + 0.6 * done),
+        storage=storage,
+        name=name,
     )
-    label = encoded.label[encoded.parts.calibration]
-    attempts = []
-    for name, crossed in found.items():
-        calibrated = calibrate(crossed.held_out, label, usecase.seed)
-        candidate = standing(name, usecase, crossed.held_out, label, calibrated)
-        said = calibrated.calibrator.apply(crossed.held_out)
-        attempts.append(_Attempt(candidate, crossed.fitted, calibrated, said))
-    return tuple(attempts)
+    tried = try_all(encoded, parts, usecase, searched.best, progress, blend=searched.told["trials"] > 0)
+    best = best_of(tried, usecase)
+    progress("Testing", 0.85)
+    probability = best.calibrated.calibrator.apply(best.fitted.model.probability(encoded.matrix[parts.test]))
+    said = scores(np.concatenate([best.calibration_probability, probability]))
+    return _Made(
+        encoder=encoded.encoder,
+        best=best,
+        candidates=tuple(attempt.candidate for attempt in tried),
+        held=held(parts, usecase),
+        probability=probability,
+        reference=profile(matured.iloc[parts.used], usecase, score=said),
+        told=searched.told,
+        notes=(*notes, *([SECONDS_NOTE.format(budget.seconds)] if budget.seconds is not None else [])),
+    )
 
 
-def _bundle(
-    usecase: UseCase,
-    origin: Origin,
-    matured: pd.DataFrame,
-    encoded: _Encoded,
-    best: _Attempt,
-    probability: Floats,
-    candidates: tuple[Candidate, ...],
-) -> Bundle:
-    parts, said = encoded.parts, best.calibration_probability
-    line = threshold(encoded.label[parts.calibration], said, usecase.objective.decide)
-    notes = [*encoded.notes, *best.fitted.notes]
-    if not (said >= line).any():
-        notes.append("at this threshold every calibration record is approved: by the objective none is worth declining")
-    reference = profile(matured.iloc[parts.used], usecase, score=np.concatenate([said, probability]))
+def _by_hazard(
+    frame: pd.DataFrame, matured: pd.DataFrame, parts: Parts, usecase: UseCase, as_of: datetime, progress: Progress
+) -> _Made:
+    """Let young records teach as far as they are known: no search, no calibration, see `hazard`."""
+    found = hazard_candidate(
+        frame,
+        matured,
+        usecase,
+        as_of,
+        parts,
+        usecase.seed,
+        lambda done: progress("Fitting a hazard over quarters of life", 0.02 + 0.8 * done),
+    )
+    progress("Testing", 0.85)
+    label = matured["_label"].to_numpy(dtype=np.float64)[parts.calibration]
+    said, probability = (AS_IT_IS.apply(p) for p in (found.calibration_probability, found.test_probability))
+    calibrated = Calibrated(AS_IT_IS, {"as it is": evaluate("brier", label, said)}, said)
+    candidate = standing(NAME, usecase, said, label, calibrated)
+    fitted = Fitted(found.served.model, found.params, found.served.importance, found.notes)
+    return _Made(
+        encoder=found.served.encoder,
+        best=Attempt(NAME, candidate, fitted, calibrated, said),
+        candidates=(candidate,),
+        held=parts.calibration,
+        probability=probability,
+        reference=found.reference,
+        told=None,
+        notes=(),
+        window=found.reference_window,
+    )
+
+
+def _bundle(made: _Made, usecase: UseCase, origin: Origin, matured: pd.DataFrame, parts: Parts) -> Bundle:
+    best = made.best
+    line, notes = _line(made, usecase, matured)
+    reference = {} if made.window is None else {"reference": dict(made.window)}
     return Bundle(
         usecase=usecase,
         version="",
         as_of=origin.as_of,
-        learner=best.candidate.learner,
+        learner=best.learner,
         model=best.fitted.model,
-        encoder=encoded.encoder,
+        encoder=made.encoder,
         calibrator=best.calibrated.calibrator,
         threshold=line,
-        profile=reference.to_json(),
-        card=card(
+        profile=made.reference.to_json(),
+        card=reference
+        | card(
             usecase,
             origin,
             matured,
             parts,
-            learner=best.candidate.learner,
+            learner=best.learner,
             params=best.fitted.params,
             importance=best.fitted.importance,
             threshold=line,
-            probability=probability,
+            probability=made.probability,
             calibrated=best.calibrated,
-            candidates=candidates,
+            candidates=made.candidates,
             notes=notes,
+            search=made.told,
         ),
     )
 
 
-def standing(learner: str, usecase: UseCase, raw: Floats, label: Floats, calibrated: Calibrated) -> Candidate:
-    """Return how a learner does on records it was not fitted on.
-
-    A calibrator keeps ranks, so raw probabilities serve for those; all else is fair only where it was held out too.
-    """
-    metric = usecase.objective.metric
-    value = evaluate(metric, label, raw if metric in OF_RANKS else calibrated.held_out)
-    return Candidate(learner, metric, value, log_loss(label, calibrated.held_out))
-
-
-def _best(attempts: tuple[_Attempt, ...], usecase: UseCase) -> _Attempt:
-    """Return the attempt with the best metric; of equals, the one the use case names first."""
-    best = attempts[0]
-    for attempt in attempts[1:]:
-        if better(usecase.objective.metric, attempt.candidate.value, best.candidate.value):
-            best = attempt
-    return best
+def _line(made: _Made, usecase: UseCase, matured: pd.DataFrame) -> tuple[float, list[str]]:
+    """Return the threshold, and the card's notes."""
+    notes = [*made.notes, *made.best.fitted.notes]
+    if usecase.classes is not None:
+        return EVEN, notes
+    said = made.best.calibration_probability
+    label = matured["_label"].to_numpy(dtype=np.float64)[made.held]
+    line = threshold(label, said, usecase.objective.decide)
+    if not (said >= line).any():
+        notes.append("at this threshold every calibration record is approved: by the objective none is worth declining")
+    return line, notes

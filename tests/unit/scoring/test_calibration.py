@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from refit.errors import DataError
-from refit.scoring.calibration import FLOOR, Calibrator, expit, logit
+from refit.scoring.calibration import FLOOR, Calibrator, ClassCalibrator, calibrator_from_json, expit, logit
 
 ISOTONIC = Calibrator("isotonic", (0.0, 0.2, 1.0), (0.1, 0.4, 0.6))
 PLATT = Calibrator("platt", (), (2.0, -0.5))
@@ -44,3 +44,48 @@ def test_log_odds_stay_finite():
 def test_what_is_no_calibrator_is_refused(content):
     with pytest.raises(DataError, match=r"calibrator\.json"):
         Calibrator.from_json(content)
+
+
+OF_CLASSES = {
+    "identity": ClassCalibrator("identity"),
+    "temperature": ClassCalibrator("temperature", (), ((0.5,),)),
+    "vector": ClassCalibrator("vector", (), ((1.0, 2.0, 0.5), (0.1, -0.3, 0.0))),
+    "one_vs_rest": ClassCalibrator("one_vs_rest", ((0.0, 1.0),) * 3, ((0.1, 0.9), (0.2, 0.8), (0.0, 0.5))),
+}
+RAW = np.array([[0.7, 0.2, 0.1], [0.0, 0.0, 1.0], [1 / 3, 1 / 3, 1 / 3]])
+
+
+@pytest.mark.parametrize("kind", OF_CLASSES)
+def test_a_calibrator_of_classes_survives_json_and_its_rows_sum_to_one(kind):
+    calibrator = OF_CLASSES[kind]
+    again = calibrator_from_json(calibrator.to_json())
+    assert again == calibrator
+    found = again.apply(RAW)
+    assert found.sum(axis=1) == pytest.approx(1.0)
+    assert (found > 0).all()
+    assert [again.apply(RAW[[row]])[0].tolist() for row in range(3)] == found.tolist()
+    assert again.apply(RAW[:0]).shape == (0, 3)
+
+
+def test_a_temperature_is_a_power_of_each_probability():
+    expected = np.sqrt(RAW[0]) / np.sqrt(RAW[0]).sum()
+    assert OF_CLASSES["temperature"].apply(RAW)[0].tolist() == pytest.approx(expected.tolist())
+
+
+def test_of_two_classes_the_calibrator_is_read_as_before():
+    assert calibrator_from_json(PLATT.to_json()) == PLATT
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"kind": "identity", "x": [], "y": [[1.0]]},
+        {"kind": "temperature", "x": [], "y": []},
+        {"kind": "vector", "x": [], "y": [[1.0, 1.0], [0.0]]},
+        {"kind": "one_vs_rest", "x": [[0.0]], "y": [[0.0], [1.0]]},
+    ],
+    ids=lambda content: content["kind"],
+)
+def test_what_is_no_calibrator_of_classes_is_refused(content):
+    with pytest.raises(DataError, match=r"calibrator\.json"):
+        calibrator_from_json(content)

@@ -125,3 +125,50 @@ def test_a_pair_of_equals_differs_by_nothing():
 def test_an_undefined_interval_is_null_in_json():
     interval = metric_interval("roc_auc", np.zeros(5), np.linspace(0, 1, 5), seed=1)
     assert interval.to_json() == {"value": None, "low": None, "high": None}
+
+
+CLASSES = st.lists(
+    st.tuples(st.integers(0, 2), st.tuples(*[st.sampled_from([0.1, 0.2, 0.4, 0.4, 0.9])] * 3)), min_size=3, max_size=40
+).filter(lambda rows: len({label for label, _ in rows}) == 3)
+
+
+def of_classes(rows):
+    label, probability = columns(rows)
+    return label.astype(float), probability / probability.sum(axis=1, keepdims=True)
+
+
+@given(CLASSES)
+def test_metrics_of_several_classes_agree_with_scikit_learn(rows):
+    label, p = of_classes(rows)
+    hot = np.eye(3)[label.astype(int)]
+    auc = reference.roc_auc_score(label, p, multi_class="ovr", average="macro")
+    assert metrics.evaluate("roc_auc", label, p) == pytest.approx(auc)
+    assert metrics.evaluate("average_precision", label, p) == pytest.approx(
+        reference.average_precision_score(hot, p, average="macro")
+    )
+    assert metrics.evaluate("log_loss", label, p) == pytest.approx(reference.log_loss(label, p))
+    assert metrics.evaluate("brier", label, p) == pytest.approx(reference.brier_score_loss(label, p))
+    assert metrics.evaluate("accuracy", label, p) == pytest.approx(np.mean(p.argmax(axis=1) == label))
+
+
+@given(CLASSES)
+def test_a_statistic_of_classes_with_weights_of_one_is_the_metric(rows):
+    label, p = of_classes(rows)
+    for name, value in statistics(label, p).items():
+        assert value(np.ones(len(label))) == pytest.approx(metrics.evaluate(name, label, p)), name
+
+
+def test_a_class_that_does_not_come_leaves_ranks_undefined_and_the_rest_not():
+    label, p = np.array([0.0, 1.0, 0.0, 1.0]), np.full((4, 3), 1 / 3)
+    assert math.isnan(metrics.evaluate("roc_auc", label, p))
+    assert metrics.evaluate("log_loss", label, p) == pytest.approx(math.log(3))
+    found = intervals(label, p, seed=1)
+    assert math.isnan(found["roc_auc"].value)
+    assert found["brier"].value == pytest.approx(2 / 3)
+
+
+def test_without_records_metrics_of_classes_are_undefined():
+    none = np.empty((0, 3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert all(math.isnan(metrics.evaluate(name, np.empty(0), none)) for name in metrics.OF_CLASSES)

@@ -161,3 +161,33 @@ def test_a_value_is_never_echoed(field, value):
     text = json.dumps([[problem.field, problem.why] for problem in problems])
     assert SECRET not in text
     assert "9.87654321" not in text
+
+
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(["amount", "covered", "age", "sector", "state", "paid"]),
+            st.none()
+            | st.integers(-5, 2000)
+            | st.floats()
+            | st.sampled_from(["TX", "XX", "1100", "33", "", "0", True]),
+        )
+        | st.just({"amount": 100, "covered": 80.0, "age": 30, "sector": "1100", "state": "TX"}),
+        max_size=4,
+    )
+)
+def test_many_records_are_found_wrong_in_the_same_places_as_one_by_one(records):
+    checker = Checker(USECASE)
+    inputs, found = checker.check_batch(records)
+    one_by_one = [checker.check(record) for record in records]
+    assert found == {place: problems for place, (_, problems) in enumerate(one_by_one) if problems}
+    if not found:
+        for given_, (expected, _) in zip(inputs, one_by_one, strict=True):
+            assert {name: given_.get(name) for name in expected} == expected
+
+
+def test_sound_records_are_not_looked_at_one_by_one(monkeypatch):
+    checker = Checker(USECASE)
+    monkeypatch.setattr(Checker, "_fields", None)
+    sound = [{"amount": amount, "covered": 10, "age": 40.5, "sector": "1100", "state": "TX"} for amount in (50, 60.5)]
+    assert checker.check_batch(sound) == (sound, {})

@@ -31,6 +31,7 @@ def usecase(**changes: Any) -> UseCase:
             },
             "split": {"by": "time", "test_months": 6},
             "gate": {"floor": {"roc_auc": 0.6}},
+            "search": {"trials": 0},
         }
         | changes
     )

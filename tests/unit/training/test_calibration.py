@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refit.scoring.metrics import brier, expected_calibration_error, roc_auc
-from refit.training.calibration import FITS, calibrate, folds, isotonic, platt
+from refit.scoring.metrics import brier, evaluate, expected_calibration_error, roc_auc
+from refit.training.calibration import CLASS_FITS, FITS, calibrate, folds, isotonic, platt
 
 
 def drawn(n=4000, seed=5, distort=lambda p: p):
@@ -81,3 +81,53 @@ def test_folds_hold_as_many_bad_records_each():
     fold = folds(label, seed=1, count=5)
     assert [int(label[fold == number].sum()) for number in range(5)] == [2] * 5
     assert np.bincount(fold).tolist() == [20] * 5
+
+
+def drawn_classes(n=3000, seed=5, distort=lambda p: p):
+    random = np.random.default_rng(seed)
+    truth = random.dirichlet([1.5, 1.0, 0.7], n)
+    label = (truth.cumsum(axis=1) < random.random(n)[:, None]).sum(axis=1).astype(float)
+    raw = distort(truth)
+    return raw / raw.sum(axis=1, keepdims=True), label
+
+
+@pytest.mark.parametrize("distort", [lambda p: p**2, np.sqrt, lambda p: p * [3, 1, 0.4]], ids=["sure", "unsure", "off"])
+def test_several_classes_are_mended_on_new_records_and_every_row_sums_to_one(distort):
+    raw, label = drawn_classes(distort=distort)
+    chosen = calibrate(raw, label, seed=3)
+    new, truth = drawn_classes(seed=6, distort=distort)
+    mended = chosen.calibrator.apply(new)
+    assert mended.sum(axis=1) == pytest.approx(1.0)
+    assert (mended > 0).all()
+    ideal = drawn_classes(seed=6)[0]
+    assert evaluate("log_loss", truth, mended) < evaluate("log_loss", truth, new) - 0.01
+    assert evaluate("log_loss", truth, mended) == pytest.approx(evaluate("log_loss", truth, ideal), abs=0.01)
+
+
+def test_of_several_classes_the_way_with_the_lowest_held_out_log_loss_is_taken():
+    kinds = {
+        "temperature": drawn_classes(distort=lambda p: p**2),
+        "vector": drawn_classes(distort=lambda p: p * [4, 1, 0.3]),
+        "one_vs_rest": drawn_classes(n=6000, distort=lambda p: np.where(p > 0.5, p + 2, p)),
+    }
+    assert {kind: calibrate(*cells, seed=1).calibrator.kind for kind, cells in kinds.items()} == {k: k for k in kinds}
+    assert set(calibrate(*drawn_classes(), seed=1).brier) == set(CLASS_FITS)
+
+
+def test_what_is_right_already_is_hardly_moved():
+    raw, label = drawn_classes(n=6000)
+    mended = calibrate(raw, label, seed=1).calibrator.apply(raw)
+    assert np.abs(mended - raw).mean() < 0.02
+
+
+def test_classes_told_apart_without_a_mistake_stay_finite():
+    label = np.repeat([0.0, 1.0, 2.0], 30)
+    raw = np.eye(3)[label.astype(int)]
+    for fit in CLASS_FITS.values():
+        assert np.isfinite(fit(raw, label).apply(raw)).all()
+
+
+def test_folds_hold_as_many_of_each_class():
+    label = np.repeat([0.0, 1.0, 2.0], [10, 20, 30])
+    fold = folds(label, seed=1, count=5)
+    assert [np.bincount(label[fold == number].astype(int)).tolist() for number in range(5)] == [[2, 4, 6]] * 5

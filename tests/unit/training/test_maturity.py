@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from refit.errors import DataError
-from refit.training.maturity import MIN_RECORDS, ripe
+from refit.training.maturity import MIN_RECORDS, age_note, first_ripe_on, ripe
 from tests.unit.training.book import AS_OF, book, usecase
 
 CASE = usecase()
@@ -66,3 +66,21 @@ def test_a_handful_of_bad_records_is_too_few():
     frame["_label"] = 0.0
     frame.iloc[:3, frame.columns.get_loc("_label")] = 1.0
     assert "3 bad" in refused(frame)
+
+
+def test_the_first_outcome_is_final_so_many_months_after_the_oldest_event():
+    young = FRAME.assign(_event_time=pd.Timestamp("2003-01-15", tz="UTC"))
+    assert first_ripe_on(young, CASE) == pd.Timestamp("2004-01-15", tz="UTC").to_pydatetime()
+    assert first_ripe_on(FRAME[:0], CASE) is None
+    assert first_ripe_on(FRAME, usecase(label={"name": "b", "column": "s", "bad": ["x"], "good": ["y"]})) is None
+
+
+def test_a_training_on_records_older_than_allowed_is_noted_with_their_age():
+    matured = ripe(FRAME, CASE, AS_OF)
+    newest = matured["_event_time"].max()
+    days = (pd.Timestamp(AS_OF) - newest).days
+    note = age_note(matured, usecase(maturity={"max_age_months": 6}), AS_OF)
+    assert f"{newest:%Y-%m-%d}, {days:,} days before" in note
+    assert "6 months are allowed" in note
+    assert age_note(matured, usecase(maturity={"max_age_months": 14}), AS_OF) is None
+    assert age_note(matured, CASE, AS_OF) is None

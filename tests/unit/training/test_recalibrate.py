@@ -8,7 +8,7 @@ from refit.errors import DataError
 from refit.gate.judge import judge
 from refit.scoring import bundle as bundles
 from refit.scoring.metrics import log_loss
-from refit.training import learners
+from refit.training.learners import boosting
 from refit.training.recalibrate import recalibrate
 from refit.training.train import train
 from tests.unit.training.book import AS_OF, MADE_WITH, book, usecase
@@ -30,7 +30,7 @@ def as_known(day):
 @pytest.fixture(scope="module")
 def champion():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learners, "TREES", 40)
+        patch.setitem(boosting.DEFAULTS, "trees", 40)
         return train(as_known(EARLIER), usecase(), EARLIER, **MADE_WITH).bundle
 
 
@@ -87,3 +87,37 @@ def test_it_passes_the_gate_by_log_loss_since_ranks_are_the_same(champion, renew
 def test_too_little_that_is_new_is_refused_with_its_number(champion):
     with pytest.raises(DataError, match=r"0 records have matured since those of book-20011231"):
         recalibrate(champion, as_known(EARLIER), EARLIER, **MADE_WITH)
+
+
+AT_RANDOM = usecase(split={"by": "random"})
+
+
+@pytest.fixture(scope="module")
+def at_random():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(boosting.DEFAULTS, "trees", 50)
+        case = usecase(split={"by": "random"}, search={"trials": 3}, learners=["xgboost"])
+        return train(as_known(EARLIER), case, EARLIER, **MADE_WITH)
+
+
+def test_at_random_no_record_a_champion_learned_from_calibrates_or_tests_it_later(at_random):
+    renewed = recalibrate(at_random.bundle, as_known(AS_OF), AS_OF, **MADE_WITH)
+    learnt = set(at_random.matured["_key"].iloc[at_random.parts.before_test])
+    used = renewed.matured.iloc[renewed.parts.used]
+    assert not learnt & set(used["_key"])
+    assert (used["_arrived_at"] > EARLIER).all()
+    assert renewed.bundle.model.to_bytes() == at_random.bundle.model.to_bytes()
+    assert renewed.bundle.card["search"] == at_random.bundle.card["search"]
+
+
+def test_at_random_a_later_challenger_tests_on_nothing_its_champion_learned_from(at_random):
+    later = train(as_known(AS_OF), AT_RANDOM, AS_OF, **MADE_WITH)
+    learnt = set(at_random.matured["_key"].iloc[at_random.parts.before_test])
+    tested = set(later.test["_key"])
+    assert set(at_random.test["_key"]) <= tested
+    assert not learnt & tested
+
+
+def test_at_random_too_few_arrivals_are_refused_with_their_number(at_random):
+    with pytest.raises(DataError, match="0 records have arrived and matured since"):
+        recalibrate(at_random.bundle, as_known(EARLIER), EARLIER, **MADE_WITH)

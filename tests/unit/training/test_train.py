@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from refit.errors import ContractError, DataError
+from refit.errors import DataError
 from refit.scoring import bundle as bundles
-from refit.scoring.metrics import roc_auc
+from refit.scoring.metrics import evaluate, roc_auc
 from refit.scoring.request import check
-from refit.training import learners
+from refit.training.learners import boosting
 from refit.training.train import train
 from tests.unit.training.book import AS_OF, MADE_WITH, as_inputs, book, usecase
 
@@ -19,7 +19,7 @@ FRAME = book(2500)
 
 @pytest.fixture(autouse=True)
 def _few_trees(monkeypatch):
-    monkeypatch.setattr(learners, "TREES", 40)
+    monkeypatch.setitem(boosting.DEFAULTS, "trees", 40)
 
 
 def trained(frame=FRAME, **changes):
@@ -29,7 +29,7 @@ def trained(frame=FRAME, **changes):
 @pytest.fixture(scope="module")
 def done():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learners, "TREES", 40)
+        patch.setitem(boosting.DEFAULTS, "trees", 40)
         return train(FRAME, usecase(), AS_OF, **MADE_WITH)
 
 
@@ -130,14 +130,42 @@ def test_a_feature_missing_throughout_is_left_out_and_noted(learner):
     assert with_it.tolist() == done.bundle.predict([{"amount": 10.0, "state": "TX"}]).tolist()
 
 
-@pytest.mark.parametrize("learner", ["logistic_regression", "xgboost"])
-def test_an_infinite_number_counts_as_missing_and_is_noted(learner):
-    infinite, missing = FRAME.copy(), FRAME.copy()
-    infinite.loc[FRAME.index[::50], "jobs"] = np.inf
-    missing.loc[FRAME.index[::50], "jobs"] = np.nan
-    done = trained(infinite, learners=[learner])
-    assert any("jobs is infinite" in note for note in done.bundle.card["notes"])
-    assert done.probability.tolist() == trained(missing, learners=[learner]).probability.tolist()
+def test_an_infinite_number_is_refused_with_its_feature_and_how_many():
+    frame = FRAME.copy()
+    ripe = frame.index[frame["_ripe"]]
+    frame.loc[ripe[:3], "jobs"] = np.inf
+    frame.loc[ripe[3], "amount"] = -np.inf
+    with pytest.raises(DataError, match=r"amount in 1 records, jobs in 3 records"):
+        trained(frame)
+
+
+def test_records_without_a_value_in_any_feature_are_refused():
+    frame = FRAME.assign(**dict.fromkeys(["amount", "covered", "covered_share", "jobs"], np.nan))
+    for name in ("sector", "state", "zip"):
+        frame[name] = pd.Categorical([np.nan] * len(frame), categories=["22"])
+    with pytest.raises(DataError, match=r"every feature is missing .* \(amount, covered_share, jobs"):
+        trained(frame)
+
+
+@pytest.mark.parametrize(("column", "said"), [("_label", "the label"), ("sector", "sector")])
+def test_an_absent_column_is_named(column, said):
+    with pytest.raises(DataError, match=f"no column for {said}"):
+        trained(FRAME.drop(columns=column))
+
+
+@pytest.mark.parametrize(
+    ("frame", "said"),
+    [
+        (FRAME[FRAME["_ripe"]][:1], "1 of 1 records"),
+        (FRAME.assign(_label=0.0), "all good"),
+        (FRAME.assign(_label=1.0), "all bad"),
+        (FRAME.assign(_label=np.nan), "none of the"),
+    ],
+    ids=["one record", "all good", "all bad", "no outcome"],
+)
+def test_what_teaches_nothing_says_so(frame, said):
+    with pytest.raises(DataError, match=said):
+        trained(frame)
 
 
 @pytest.mark.parametrize("names", [["state"], ["amount"], ["sector", "state"]], ids=", ".join)
@@ -166,6 +194,7 @@ def test_a_category_that_cannot_be_sent_as_it_is_goes_as_missing_into_the_golden
 
 def test_by_random_a_book_without_order_trains_too():
     done = trained(split={"by": "random", "test_share": 0.25})
+    assert len(done.test) == pytest.approx(0.25 * len(done.matured), rel=0.15)
     assert roc_auc(done.test["_label"].to_numpy(), done.probability) > 0.6
 
 
@@ -184,12 +213,55 @@ def test_progress_goes_from_nothing_to_all_in_the_callers_thread():
     assert any("xgboost" in text for _, text in told)
 
 
-def test_more_than_two_classes_are_refused_as_not_yet_possible():
-    case = usecase(task="multiclass", label={"name": "segment", "column": "s", "classes": ["A", "B", "C"]})
-    with pytest.raises(ContractError, match="only binary"):
-        train(FRAME, case, AS_OF, **MADE_WITH)
-
-
 def test_what_cannot_train_says_why():
     with pytest.raises(DataError, match="has matured"):
         trained(FRAME.assign(_ripe=False))
+
+
+CLASSES = {"task": "multiclass", "label": {"name": "segment", "column": "s", "classes": ["A", "B", "C"]}}
+
+
+def in_classes(frame=FRAME):
+    """Return the book with three classes, told by sector and state."""
+    risk = (
+        (frame["sector"] == "22") * 1.0 + (frame["state"] == "NY") * 0.8 + np.random.default_rng(5).random(len(frame))
+    )
+    return frame.assign(_label=np.digitize(risk, [0.6, 1.3]).astype(float))
+
+
+def test_several_classes_are_told_apart_and_the_bundle_is_the_same_every_time():
+    first, second = (trained(in_classes(), **CLASSES, split={"by": "random"}) for _ in range(2))
+    assert bundles.to_files(first.bundle) == bundles.to_files(second.bundle)
+    label = first.test["_label"].to_numpy()
+    assert first.probability.shape == (len(label), 3)
+    assert evaluate("roc_auc", label, first.probability) > 0.7
+    assert first.probability.mean(axis=0) == pytest.approx(np.bincount(label.astype(int)) / len(label), abs=0.06)
+    again = bundles.from_files(bundles.to_files(first.bundle))
+    golden = again.golden
+    assert len(golden) == 20
+    assert [tuple(row) for row in again.predict([record.inputs for record in golden]).tolist()] == [
+        record.probability for record in golden
+    ]
+    assert {"roc_auc", "log_loss", "accuracy", "brier"} <= set(first.bundle.card["metrics"])
+    assert first.bundle.threshold == 0.5
+
+
+def test_two_classes_where_three_were_declared_are_refused_with_the_absent_ones():
+    frame = in_classes()
+    with pytest.raises(DataError, match="none of class C: 3 classes are declared"):
+        trained(frame.assign(_label=frame["_label"].clip(upper=1)), **CLASSES)
+
+
+def test_all_matured_records_and_their_parts_are_handed_on_for_the_gate(done):
+    assert len(done.matured) == int(FRAME["_ripe"].sum())
+    assert done.matured.iloc[done.parts.test].reset_index(drop=True).equals(done.test)
+
+
+def test_with_a_hazard_young_records_teach_and_drift_is_measured_against_them():
+    day = FRAME["_event_time"] + pd.Timedelta(days=200)
+    known = FRAME["_label"].eq(1.0) & (day <= pd.Timestamp(AS_OF))
+    done = trained(FRAME.assign(_happened_on=day.where(known)), maturity={"unripe": "hazard"})
+    assert done.bundle.learner == "hazard"
+    assert pd.Timestamp(done.bundle.card["reference"]["end"]) > done.matured["_event_time"].max()
+    assert len(done.probability) == len(done.test)
+    assert bundles.from_files(bundles.to_files(done.bundle)).golden == done.bundle.golden

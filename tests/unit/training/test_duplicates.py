@@ -1,0 +1,132 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from refit.training.duplicates import distinct, near_across
+from refit.training.maturity import ripe
+from refit.training.split import split
+from refit.training.train import train
+from tests.unit.training.book import AS_OF, MADE_WITH, book, usecase
+
+CASE = usecase()
+MATURED = ripe(book(1200), CASE, AS_OF)
+DATELESS = usecase(
+    event_time=None, label={"name": "bad", "column": "y", "bad": ["1"], "good": ["0"]}, split={"by": "random"}
+)
+CARS = Path(__file__).parents[4] / "shared" / "data" / "npl_car_loans.csv.gz"
+
+
+def twice(frame):
+    copies = frame.assign(_key=frame["_key"] + "b")
+    return pd.concat([frame, copies], ignore_index=True).sort_values(["_event_time", "_key"], ignore_index=True)
+
+
+def test_of_two_equal_records_one_is_kept_whatever_their_keys_and_arrival():
+    doubled = twice(MATURED)
+    doubled.loc[::2, "_arrived_at"] += pd.Timedelta(days=3)
+    kept, found = distinct(doubled, CASE)
+    assert (found.n_pairs, found.n_left_out) == (len(MATURED), len(MATURED))
+    assert kept["_key"].tolist() == MATURED["_key"].tolist()
+    assert kept.index.tolist() == list(range(len(kept)))
+
+
+def test_a_book_without_copies_is_left_as_it_is():
+    kept, found = distinct(MATURED, CASE)
+    assert kept is MATURED
+    assert (found.n_pairs, found.n_left_out, found.note) == (0, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("amount", 1.0), ("covered", 7.0), ("_label", None), ("_event_time", pd.Timedelta(days=1)), ("state", None)],
+)
+def test_records_that_differ_in_one_column_are_no_copies(column, value):
+    doubled = twice(MATURED)
+    second = doubled["_key"].str.endswith("b")
+    if column == "_event_time":
+        doubled.loc[second, column] += value
+    elif column == "_label":
+        doubled.loc[second, column] = 1 - doubled.loc[second, column]
+    elif column == "state":
+        doubled["state"] = doubled["state"].astype(object).where(~second, "XX").astype("category")
+    else:
+        doubled.loc[second, column] = value
+    assert distinct(doubled, CASE)[1].n_pairs == 0
+
+
+def test_four_equal_records_are_two_pairs_and_one_is_kept():
+    four = pd.concat([MATURED[:1].assign(_key=str(n)) for n in range(4)], ignore_index=True)
+    kept, found = distinct(four, CASE)
+    assert (len(kept), found.n_pairs, found.n_left_out) == (1, 2, 3)
+
+
+def test_without_a_date_equals_may_be_chance_so_all_stay_and_the_card_is_told():
+    kept, found = distinct(twice(MATURED), DATELESS)
+    assert len(kept) == 2 * len(MATURED)
+    assert (found.n_pairs, found.n_left_out) == (len(MATURED), 0)
+    assert "same side" in found.note
+    parts = split(kept, DATELESS)
+    rows = kept[list(DATELESS.features)].apply(lambda record: "|".join(map(str, record)), axis=1)
+    sides = [set(rows.iloc[part]) for _, part in parts]
+    assert sum(map(len, sides)) == len(set.union(*sides))
+    assert near_across(kept, DATELESS, parts.before_test, parts.test) == 0
+
+
+def test_a_record_that_comes_again_another_day_or_ends_otherwise_is_a_near_duplicate():
+    parts = split(MATURED, CASE)
+    assert near_across(MATURED, CASE, parts.before_test, parts.test) == 0
+    again = MATURED.copy()
+    names = list(CASE.features)
+    for tested, before in zip(parts.test[:7], parts.before_test[:7], strict=True):
+        again.loc[tested, names] = again.loc[before, names].to_numpy()
+        again.loc[tested, "amount"] *= 1 + 1e-9
+    assert near_across(again, CASE, parts.before_test, parts.test) == 7
+
+
+def test_near_means_four_digits():
+    parts = split(MATURED, CASE)
+    again = MATURED.copy()
+    again.loc[parts.test[0], list(CASE.features)] = again.loc[parts.before_test[0], list(CASE.features)].to_numpy()
+    again.loc[parts.test[0], "amount"] *= 1.01
+    assert near_across(again, CASE, parts.before_test, parts.test) == 0
+
+
+def test_a_book_loaded_twice_gives_the_model_of_the_book_loaded_once():
+    frame = book(1200)
+    once = train(frame, CASE, AS_OF, **MADE_WITH)
+    doubled = train(twice(frame), CASE, AS_OF, **MADE_WITH)
+    assert doubled.probability.tolist() == once.probability.tolist()
+    assert doubled.duplicates.n_pairs == doubled.duplicates.n_left_out == int(frame["_ripe"].sum())
+    assert doubled.bundle.card["n_records"] == once.bundle.card["n_records"] == len(doubled.matured)
+    assert any("copies are left out" in note for note in doubled.bundle.card["notes"])
+
+
+@pytest.mark.skipif(not CARS.exists(), reason=f"{CARS} is absent")
+def test_the_car_loans_that_stand_twice_are_found_pair_by_pair():
+    raw = pd.read_csv(CARS)
+    due, paid = (pd.to_datetime(raw[name], utc=True) for name in ("due_date", "paid_date"))
+    bad = paid.isna() | (raw["due_amount"] != "Rp0.0") | ((paid - due).dt.days > 90)
+    texts = [
+        "monthly_income",
+        "housing_type",
+        "num_of_dependent",
+        "lama_bekerja",
+        "otr",
+        "status_pernikahan",
+        "pekerjaan",
+        "dp",
+    ]
+    case = usecase(
+        label={"name": "npl", "column": "y", "bad": ["1"], "good": ["0"]},
+        features={**{name: {"type": "category"} for name in texts}, "tenor": {"type": "number"}},
+    )
+    frame = raw[[*texts, "tenor"]].assign(
+        _key=raw["app_id"].astype(str), _arrived_at=due, _event_time=due, _label=bad.astype(float), _ripe=True
+    )
+    matured = ripe(frame, case, pd.Timestamp("2030-01-01", tz="UTC").to_pydatetime())
+    kept, found = distinct(matured, case)
+    assert found.n_pairs == 4609
+    assert len(kept) == len(matured) - found.n_left_out <= 4609
+    assert np.isin(kept["_key"], matured["_key"]).all()

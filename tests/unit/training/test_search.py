@@ -1,0 +1,232 @@
+import itertools
+import time
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+import optuna
+import pytest
+
+from refit.scoring import bundle as bundles
+from refit.scoring.encoder import Encoder
+from refit.training import crossfit, search
+from refit.training.crossfit import Config, Encoded
+from refit.training.learners import boosting
+from refit.training.learners.fitted import Fitted
+from refit.training.search import KEPT, described
+from refit.training.search import search as find
+from refit.training.split import Parts
+from refit.training.train import train
+from refit.training.validation import Fold, folds
+from refit.usecase.policy import Search
+from tests.unit.training.book import AS_OF, MADE_WITH, book, usecase
+
+CASE = usecase(learners=["logistic_regression", "xgboost"], balancing=["none", "under"])
+FRAME = book(900)
+COLUMNS = {name: FRAME[name].to_numpy() for name in CASE.features}
+ENCODER = Encoder.fit(COLUMNS, CASE)
+LABEL = np.where(FRAME["sector"] == "22", 0.7, 0.1) > np.random.default_rng(4).random(900)
+ENCODED = Encoded(ENCODER, ENCODER.encode(COLUMNS), LABEL.astype(float))
+PARTS = Parts(np.arange(560), np.arange(560, 700), np.arange(700, 900))
+
+
+def quiet(_text, _done):
+    pass
+
+
+@dataclass(frozen=True)
+class Says:
+    """A model that knows the truth as well as its parameter says."""
+
+    strength: float
+    file: str = "model.says"
+
+    def probability(self, matrix):
+        known = matrix[:, 3] == matrix[:, 3].max()
+        return np.where(known, 0.5 + self.strength / 2, 0.5 - self.strength / 2)
+
+
+@pytest.fixture
+def strengths(monkeypatch):
+    """One learner, `xgboost` by name, with one parameter: the closer to 0.8, the better."""
+    tried = []
+
+    def learner(matrix, label, encoder, seed, step, *, params, n_classes=2, weight=None):  # noqa: ARG001
+        tried.append(params["strength"])
+        step(1.0)
+        signal = (1 - abs(params["strength"] - 0.8)) * 0.9
+        noise = np.random.default_rng(int(params["strength"] * 1e9)).random(900) * (1 - signal)
+        truth = LABEL.astype(float) * signal + noise
+        return Fitted(SimpleNamespace(probability=lambda matrix: truth[rows_of(matrix)]), params, {})
+
+    monkeypatch.setattr(crossfit, "LEARNERS", {"xgboost": learner})
+    monkeypatch.setattr(search, "DEFAULTS", {"xgboost": {"strength": 0.1}})
+    monkeypatch.setattr(search, "starts", lambda _name: ({"strength": 0.1},))
+    monkeypatch.setattr(
+        search, "suggest", lambda _name, trial, _n, _k: {"strength": trial.suggest_float("strength", 0, 1)}
+    )
+    return tried
+
+
+PLACE = {row.tobytes(): number for number, row in enumerate(ENCODED.matrix)}
+
+
+def rows_of(matrix):
+    return np.array([PLACE[row.tobytes()] for row in matrix])
+
+
+ALONE = usecase(learners=["xgboost"])
+
+
+def run(trials=None, seconds=None, case=ALONE, **how):
+    return find(ENCODED, PARTS, case, Search(trials=trials, seconds=seconds), how.pop("tell", quiet), **how)
+
+
+def test_no_trials_mean_each_learner_as_it_comes():
+    found = run(0, case=CASE)
+    assert found.best == (Config("logistic_regression"), Config("xgboost"))
+    assert found.told == {"trials": 0}
+
+
+def test_a_search_comes_closer_to_the_best_parameter_than_the_default_and_keeps_a_few(strengths):
+    found = run(30)
+    assert len(found.best) == KEPT
+    assert abs(found.best[0].params["strength"] - 0.8) < 0.1
+    assert strengths[0] == 0.1
+    assert found.told["trials"] == 30
+    assert found.told["best"][0]["params"] == found.best[0].params
+
+
+def test_what_is_behind_after_the_first_fold_goes_no_further(strengths):
+    found = run(30)
+    pruned = found.told["pruned"]
+    assert 0 < pruned < 30
+    assert len(strengths) == 30 + 2 * (30 - pruned)
+
+
+@pytest.mark.usefixtures("strengths")
+def test_the_same_seed_finds_the_same_on_any_number_of_cores_and_another_seed_something_else(monkeypatch):
+    first = run(14)
+    monkeypatch.setattr("refit.training.parallel.MOST", 1)
+    assert run(14) == first
+    assert run(14, case=usecase(learners=["xgboost"], seed=21)).best != first.best
+
+
+def test_a_search_that_was_stopped_goes_on_as_if_it_never_had_been(strengths):
+    whole = run(16)
+    storage = optuna.storages.InMemoryStorage()
+    run(8, storage=storage, name="book")
+    before = len(strengths)
+    went_on = run(16, storage=storage, name="book")
+    assert went_on == whole
+    assert len(strengths) - before < 3 * 8 + 1
+    assert run(16, storage=storage, name="book") == whole
+
+
+@pytest.mark.usefixtures("strengths")
+def test_a_trial_that_a_stop_cut_off_is_tried_again_and_counts_once():
+    storage = optuna.storages.InMemoryStorage()
+    run(4, storage=storage, name="book")
+    study = optuna.load_study(study_name="book", storage=storage)
+    cut_off = study.ask()
+    cut_off.suggest_categorical("learner", ("xgboost",))
+    cut_off.suggest_float("strength", 0, 1)
+    found = run(6, storage=storage, name="book")
+    assert found.told["trials"] == 6
+    again = [t for t in study.get_trials()[5:] if t.params.get("strength") == cut_off.params["strength"]]
+    assert len(again) == 1
+
+
+@pytest.mark.usefixtures("strengths")
+def test_seconds_end_a_search_and_what_was_not_finished_is_not_counted():
+    now = iter(np.arange(0, 1000, 0.25))
+    found = run(seconds=20.0, clock=lambda: float(next(now)))
+    assert 0 < found.told["trials"] < 80
+    assert found.told["repeatable"] is False
+    assert len(found.best) > 0
+
+
+@pytest.mark.usefixtures("strengths")
+def test_a_time_too_short_for_a_single_trial_leaves_each_learner_as_it_comes():
+    now = iter(np.arange(0, 1000, 0.25))
+    found = run(seconds=0.3, clock=lambda: float(next(now)))
+    assert found.best == (Config("xgboost"),)
+    assert found.told["trials"] == 0
+
+
+@pytest.mark.usefixtures("strengths")
+def test_whichever_budget_is_used_up_first_ends_it():
+    assert run(5, 3600.0).told["trials"] == 5
+
+
+def test_progress_names_what_is_tried_and_the_best_so_far_and_never_goes_back():
+    told = []
+    run(8, case=CASE, tell=lambda text, done: told.append((done, text)))
+    done = [fraction for fraction, _ in told]
+    assert done == sorted(done)
+    assert 0 <= done[0] <= done[-1] <= 1
+    assert "none is judged yet" in told[0][1]
+    assert "logistic regression and xgboost" in told[0][1]
+    assert "best so far" in told[-1][1]
+    assert "log loss 0." in told[-1][1]
+
+
+def test_by_time_each_fold_is_foretold_from_what_is_before_it_newest_first():
+    found = folds(ENCODED, PARTS, CASE)
+    assert len(found) == 3
+    assert found[0].judge[-1] == PARTS.before_test[-1]
+    for fold in found:
+        assert fold.fit.max() < fold.judge.min()
+    assert all(newer.judge.min() > older.judge.max() for newer, older in itertools.pairwise(found))
+    assert not np.isin(PARTS.test, np.concatenate([np.concatenate([f.fit, f.judge]) for f in found])).any()
+
+
+def test_at_random_each_record_is_judged_once_and_copies_stay_together():
+    matrix = ENCODED.matrix.copy()
+    matrix[350:450] = matrix[:100]
+    found = folds(Encoded(ENCODER, matrix, ENCODED.label), PARTS, usecase(split={"by": "random"}))
+    judged = np.concatenate([fold.judge for fold in found])
+    assert sorted(judged) == PARTS.before_test.tolist()
+    for fold in found:
+        assert not np.isin(fold.judge, fold.fit).any()
+        assert np.isin(np.arange(100), fold.judge).tolist() == np.isin(np.arange(350, 450), fold.judge).tolist()
+
+
+def test_a_search_looks_at_so_many_records_at_most(monkeypatch):
+    monkeypatch.setattr("refit.training.validation.MOST", 120)
+    monkeypatch.setattr("refit.training.validation.MOST_JUDGED", 50)
+    found = folds(ENCODED, PARTS, CASE)
+    assert [(len(fold.fit), len(fold.judge)) for fold in found] == [(120, 50)] * 3
+    assert isinstance(found[0], Fold)
+
+
+def test_a_fold_without_one_of_the_outcomes_is_passed_over():
+    label = ENCODED.label.copy()
+    label[595:] = 0.0
+    assert len(folds(Encoded(ENCODER, ENCODED.matrix, label), PARTS, CASE)) == 2
+
+
+def test_balancing_is_named_where_there_is_any():
+    assert [described(Config("xgboost", b)) for b in ("none", "smote")] == ["xgboost", "xgboost with smote"]
+
+
+def test_a_searched_bundle_is_the_same_byte_for_byte_and_its_card_tells_of_the_search(monkeypatch):
+    monkeypatch.setitem(boosting.DEFAULTS, "trees", 50)
+    case = usecase(balancing=["none", "over"], search={"trials": 7})
+    first, second = (train(FRAME, case, AS_OF, **MADE_WITH) for _ in range(2))
+    assert bundles.to_files(first.bundle) == bundles.to_files(second.bundle)
+    told = first.bundle.card["search"]
+    assert told["trials"] == 7
+    assert told["repeatable"] is True
+    assert {best["learner"] for best in told["best"]} <= {"logistic_regression", "xgboost"}
+    assert len(first.candidates) <= KEPT
+
+
+def test_a_budget_of_seconds_is_noted_as_not_repeatable():
+    done = train(FRAME, CASE, AS_OF, **MADE_WITH, search=Search(trials=2, seconds=3600))
+    assert any("3600 seconds" in note for note in done.bundle.card["notes"])
+    assert done.bundle.card["search"]["repeatable"] is False
+
+
+def test_the_clock_of_a_search_only_goes_forward():
+    assert search.search.__kwdefaults__["clock"] is time.monotonic
