@@ -23,7 +23,8 @@ def gain_interval(
     Both are drawn on the same records at once, so that what is hard for both cancels out.
 
     Args:
-        challenger, champion: (n_records,) P(bad) of each.
+        label: (n_records,) outcomes, or class indexes.
+        challenger, champion: (n_records,) P(bad) of each; or (n_records, n_classes).
     """
     first = statistics(label, challenger, threshold)[metric]
     second = statistics(label, champion, threshold)[metric]
@@ -34,9 +35,13 @@ def gain_interval(
 def ranks_alike(first: Floats, second: Floats) -> bool:
     """Tell whether both put the records in the same order, so that no metric of ranks can tell them apart.
 
+    Of several classes, whether they do so for each.
+
     Examples:
         >>> ranks_alike(np.array([0.1, 0.5, 0.3]), np.array([0.2, 0.9, 0.4]))
         True
     """
+    if first.ndim > 1:
+        return all(ranks_alike(one, other) for one, other in zip(first.T, second.T, strict=True))
     order = np.lexsort((first, second))
     return bool(np.all(np.diff(first[order]) >= 0))

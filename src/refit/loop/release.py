@@ -7,10 +7,12 @@ from typing import Any
 
 import structlog
 
-from refit.errors import ReleaseError
+from refit.errors import DataError, ReleaseError
+from refit.gate.serving import GOLDEN, agreement
 from refit.loop.wiring import World
 from refit.release import bento
-from refit.store.rows import ReleaseRow, VerdictRow
+from refit.scoring import bundle as bundles
+from refit.store.rows import OverrideRow, ReleaseRow, VerdictRow
 from refit.usecase.model import UseCase
 
 log = structlog.get_logger()
@@ -30,16 +32,38 @@ class Released:
         return asdict(self)
 
 
-def release(world: World, usecase: UseCase, version: str | None, as_of: datetime) -> Released:
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Who takes it upon them to release a model the gate refused, and why.
+
+    Raises:
+        ReleaseError: Either is empty.
+    """
+
+    by: str
+    reason: str
+
+    def __post_init__(self) -> None:
+        if not self.by.strip() or not self.reason.strip():
+            raise ReleaseError("an override takes the name of the person who answers for it, and a reason")
+
+
+def release(
+    world: World, usecase: UseCase, version: str | None, as_of: datetime, *, override: Override | None = None
+) -> Released:
     """Build a promoted bundle as a Bento and make it the desired release; done before, it is left as it is.
 
     Args:
         version: The bundle; None for the newest that the gate promoted.
+        override: Releases a bundle that the gate refused all the same; kept in the ledger for good.
 
     Raises:
         ReleaseError: There is no such bundle, the gate did not promote it, or another model went live since.
     """
-    verdict = _promoted(world, usecase, version)
+    if override is not None and version is None:
+        raise ReleaseError("an override names the version it is for")
+    verdict = _promoted(world, usecase, version) if override is None else _judged(world, usecase, version)
+    overridden = override if verdict.outcome == "refuse" else None
     chosen = verdict.challenger
     live = world.ledger.live(usecase.name)
     if live is not None and live.version == chosen:
@@ -50,14 +74,24 @@ def release(world: World, usecase: UseCase, version: str | None, as_of: datetime
             f"{chosen} was judged against {verdict.champion or 'no champion'}, and {now_live} is live now; "
             f"judge it anew with `refit retrain {usecase.name}`"
         )
+    if overridden is not None:
+        _require_sound(world, verdict)
     tag = bento.build(bundle_folder(world, chosen), bentoml_home=world.settings.bentoml)
+    reason = "promoted by the gate"
+    if overridden is not None:
+        by, why = overridden.by.strip(), overridden.reason.strip()
+        reason = f"overridden by {by}: {why}"
+        world.ledger.record_override(
+            OverrideRow(usecase=usecase.name, version=chosen, verdict=verdict.id, by=by, reason=why, as_of=as_of)
+        )
+        log.warning("gate.overridden", usecase=usecase.name, version=chosen, by=by)
     kept = world.ledger.record_release(
         ReleaseRow(
             usecase=usecase.name,
             version=chosen,
             bento_tag=tag,
             kind="release",
-            reason="promoted by the gate",
+            reason=reason,
             as_of=as_of,
         )
     )
@@ -113,15 +147,44 @@ def bundle_folder(world: World, version: str) -> Path:
     return world.settings.bundles / row.path
 
 
+def _judged(world: World, usecase: UseCase, version: str | None) -> VerdictRow:
+    """Return the newest verdict on the version."""
+    verdicts = world.ledger.verdicts(usecase.name, limit=1, challenger=version)
+    if not verdicts:
+        raise ReleaseError(f"{version} was never judged; run `refit retrain {usecase.name}` first")
+    return verdicts[0]
+
+
+def _require_sound(world: World, verdict: VerdictRow) -> None:
+    """Refuse to override what no person can answer for: a model that cannot be loaded, or that answers wrongly.
+
+    Raises:
+        ReleaseError: It is so; says which.
+    """
+    version = verdict.challenger
+    no_override = f"{version} cannot be released, and no override is possible:"
+    if any(check["name"] == GOLDEN and check["outcome"] == "fail" for check in verdict.checks):
+        raise ReleaseError(f"{no_override} in service it would answer other than in training")
+    try:
+        bundle = bundles.load(bundle_folder(world, version))
+    except DataError as error:
+        raise ReleaseError(f"{no_override} its bundle cannot be loaded: {error}") from None
+    if agreement(bundle, None).outcome != "pass":
+        raise ReleaseError(f"{no_override} its golden records no longer get the probability they got in training")
+
+
 def _promoted(world: World, usecase: UseCase, version: str | None) -> VerdictRow:
     """Return the newest verdict on the version, or the newest that promotes anything."""
-    verdicts = world.ledger.verdicts(usecase.name, challenger=version)
-    if version is not None and not verdicts:
-        raise ReleaseError(f"{version} was never judged; run `refit retrain {usecase.name}` first")
-    newest = verdicts[:1] if version is not None else [row for row in verdicts if row.outcome == "promote"][:1]
+    if version is not None:
+        newest = [_judged(world, usecase, version)]
+    else:
+        newest = [row for row in world.ledger.verdicts(usecase.name) if row.outcome == "promote"][:1]
     if not newest or newest[0].outcome != "promote":
         what = version or f"every challenger of {usecase.name}"
-        raise ReleaseError(f"the gate promoted nothing to release: {what} was refused, or there is none yet")
+        raise ReleaseError(
+            f"the gate promoted nothing to release: {what} was refused, or there is none yet. A person can override "
+            "a refusal, by name and with a reason"
+        )
     return newest[0]
 
 

@@ -1,6 +1,9 @@
 """Train a challenger on what has matured, judge it against the champion, and keep both in the ledger."""
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -8,17 +11,21 @@ from uuid import UUID
 
 import structlog
 
-from refit.gate.judge import Verdict, judge
+from refit.gate.check import Check
+from refit.gate.judge import Verdict
 from refit.loop import asof
+from refit.loop.judging import judged, latency_ms
 from refit.loop.release import bundle_folder
 from refit.loop.wiring import World, code_version
 from refit.scoring import bundle as bundles
 from refit.scoring.bundle import Bundle
 from refit.store.bundles import publish, unfinished
-from refit.store.rows import BundleRow, VerdictRow
+from refit.store.rows import BundleRow, DecisionRow, ReportRow, VerdictRow
+from refit.training.card_page import page
 from refit.training.recalibrate import recalibrate as recalibrated
 from refit.training.train import Trained, train
 from refit.usecase.model import UseCase
+from refit.usecase.policy import Search
 
 log = structlog.get_logger()
 
@@ -27,12 +34,13 @@ Progress = Callable[[str, float | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Retrained:
-    """A challenger, kept whatever the gate said."""
+    """A challenger, kept whatever the gate said. `card_id` names its card among the reports."""
 
     version: str
     learner: str
     metrics: dict[str, Any]
     verdict: Verdict
+    card_id: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -41,6 +49,7 @@ class Retrained:
             "learner": self.learner,
             "metrics": self.metrics,
             "verdict": self.verdict.to_json(),
+            "card": self.card_id,
         }
 
 
@@ -51,85 +60,147 @@ def retrain(
     *,
     decision_id: str | None = None,
     recalibrate: bool = False,
+    search: Search | None = None,
     progress: Progress = lambda _text, _fraction: None,
 ) -> Retrained:
-    """Train on the records matured at `as_of`, judge, and record; closes the decision that asked for it.
+    """Train on the records matured at `as_of`, judge, and record; closes the decisions that asked for it.
+
+    One at a time: a second waits, and where the first carried out its decision tells of that instead of training again.
 
     Args:
-        decision_id: The decision carried out; all older open ones are closed with it.
+        decision_id: The decision carried out; all that were open when it began are closed with it.
         recalibrate: Keep the champion's model, and refit only its calibrator and threshold.
+        search: How long to search, where not as the use case says.
 
     Raises:
         DataError: The matured records cannot train a model; says what is missing.
     """
+    with world.ledger.retrain_lock(usecase.name, lambda: progress("Waiting for another retrain to end", None)):
+        told = None if decision_id is None else _carried_out(world, UUID(decision_id))
+        if told is not None:
+            return told
+        asked_for = world.ledger.open_decisions(usecase.name)
+        kept = _retrained(world, usecase, as_of, recalibrate, search, progress)
+        _close(world, decision_id, asked_for, kept)
+    failed = [check.name for check in kept.verdict.failed]
+    log.info("gate.judged", usecase=usecase.name, version=kept.version, verdict=kept.verdict.outcome, failed=failed)
+    return kept
+
+
+def _retrained(
+    world: World, usecase: UseCase, as_of: datetime, recalibrate: bool, search: Search | None, progress: Progress
+) -> Retrained:
     seen = asof.read(world, usecase, as_of)
     live = world.ledger.live(usecase.name, as_of)
     champion = bundles.load(bundle_folder(world, live.version)) if live is not None else None
     origin = {"code_version": code_version(), "snapshot": seen.snapshot}
     if recalibrate and champion is not None:
         trained = recalibrated(champion, seen.frame, as_of, **origin, progress=progress)
-    else:
-        trained = train(seen.frame, usecase, as_of, **origin, progress=progress)
+        return _judge_and_keep(world, usecase, as_of, trained, champion, seen, progress)
+    with _storage(world, usecase, as_of, seen.snapshot, search) as storage:
+        trained = train(seen.frame, usecase, as_of, **origin, search=search, storage=storage, progress=progress)
+        return _judge_and_keep(world, usecase, as_of, trained, champion, seen, progress)
+
+
+def _judge_and_keep(
+    world: World,
+    usecase: UseCase,
+    as_of: datetime,
+    trained: Trained,
+    champion: Bundle | None,
+    seen: asof.Seen,
+    progress: Progress,
+) -> Retrained:
     progress("Judging", None)
-    verdict = _judged(usecase, trained, champion)
-    _keep(world, usecase, trained, seen.snapshot)
-    world.ledger.record_verdict(
-        VerdictRow(
-            usecase=usecase.name,
-            challenger=trained.bundle.version,
-            champion=champion.version if champion is not None else None,
-            outcome=verdict.outcome,
-            checks=tuple(asdict(check) for check in verdict.checks),
-            as_of=as_of,
-        )
-    )
-    _close(world, usecase, decision_id, trained.bundle.version, verdict)
-    failed = [check.name for check in verdict.checks if check.outcome == "fail"]
-    log.info(
-        "gate.judged", usecase=usecase.name, version=trained.bundle.version, verdict=verdict.outcome, failed=failed
-    )
-    return Retrained(trained.bundle.version, trained.bundle.learner, dict(trained.bundle.card["metrics"]), verdict)
-
-
-def _judged(usecase: UseCase, trained: Trained, champion: Bundle | None) -> Verdict:
-    test = trained.test
-    champion_probability = None
-    if champion is not None:
-        columns = {name: test[name].to_numpy() for name in champion.usecase.features}
-        champion_probability = champion.predict_columns(columns)
-    return judge(
-        usecase,
-        test["_label"].to_numpy(),
-        trained.probability,
-        champion_probability,
-        threshold=trained.bundle.threshold,
-        seed=usecase.seed,
-    )
-
-
-def _keep(world: World, usecase: UseCase, trained: Trained, snapshot: str) -> None:
     bundle = trained.bundle
+    verdict = judged(usecase, trained, champion, seen.frame, latency_ms(bundle))
     path = f"{usecase.name}/{bundle.version}"
     with unfinished(world.settings.bundles / usecase.name) as folder:
         bundles.save(bundle, folder)
         publish(folder, world.settings.bundles / path)
-    world.ledger.record_bundle(
+    row = VerdictRow(
+        usecase=usecase.name,
+        challenger=bundle.version,
+        champion=champion.version if champion is not None else None,
+        outcome=verdict.outcome,
+        checks=tuple(asdict(check) for check in verdict.checks),
+        as_of=as_of,
+    )
+    world.ledger.record_judged(
         BundleRow(
             version=bundle.version,
             usecase=usecase.name,
             as_of=bundle.as_of,
-            snapshot=snapshot,
+            snapshot=seen.snapshot,
             path=path,
             learner=bundle.learner,
             metrics=bundle.card["metrics"],
             card=bundle.card,
+        ),
+        row,
+    )
+    _keep_card(world, usecase, bundle, row.id, verdict)
+    return Retrained(bundle.version, bundle.learner, dict(bundle.card["metrics"]), verdict, str(row.id))
+
+
+def _keep_card(world: World, usecase: UseCase, bundle: Bundle, verdict_id: UUID, verdict: Verdict) -> None:
+    """Write the model's card with its verdict among the reports, under the verdict's id."""
+    told = verdict.to_json()
+    content = json.dumps({"version": bundle.version, "card": bundle.card, "verdict": told}, indent=1)
+    paths = world.reports.write(usecase.name, "card", verdict_id, page(bundle.card, told), content)
+    world.ledger.record_report(
+        ReportRow(
+            id=verdict_id,
+            usecase=usecase.name,
+            kind="card",
+            run=verdict_id,
+            as_of=bundle.as_of,
+            path_html=paths.html,
+            path_json=paths.json,
+            title=f"{usecase.title}: model {bundle.version}",
         )
     )
 
 
-def _close(world: World, usecase: UseCase, decision_id: str | None, version: str, verdict: Verdict) -> None:
-    """Mark the decision as carried out, and with it every older one that asked for the same."""
-    if decision_id is not None:
-        world.ledger.take_decision(UUID(decision_id), version, verdict.outcome)
-    for row in world.ledger.open_decisions(usecase.name):
-        world.ledger.take_decision(row.id, version, verdict.outcome)
+@contextmanager
+def _storage(
+    world: World, usecase: UseCase, as_of: datetime, snapshot: str, search: Search | None
+) -> Generator[Any, None, None]:
+    """Give the search a file to keep its trials in; removed once its model is kept, left where it was cut off.
+
+    The file's name holds all that the trials depend on, so that another use case file or budget starts anew.
+    """
+    budget = usecase.search if search is None else search
+    if budget.trials == 0:
+        yield None
+        return
+    # imported here: half a second that only a search needs
+    from optuna.storages import JournalStorage  # noqa: PLC0415
+    from optuna.storages.journal import JournalFileBackend  # noqa: PLC0415
+
+    asked = f"{usecase.model_dump_json()} {budget.model_dump_json()} {snapshot} {as_of.isoformat()} {code_version()}"
+    folder = world.settings.folder / "search" / usecase.name
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{hashlib.sha256(asked.encode()).hexdigest()[:16]}.log"
+    yield JournalStorage(JournalFileBackend(str(file)))
+    file.unlink(missing_ok=True)
+
+
+def _close(world: World, decision_id: str | None, asked_for: Sequence[DecisionRow], kept: Retrained) -> None:
+    """Mark the decision as carried out, and with it every other that was open when the records were read."""
+    ids = [row.id for row in asked_for] if decision_id is None else [UUID(decision_id), *(row.id for row in asked_for)]
+    for one in dict.fromkeys(ids):
+        world.ledger.take_decision(one, kept.version, kept.verdict.outcome)
+
+
+def _carried_out(world: World, decision_id: UUID) -> Retrained | None:
+    """Return what came of a decision that another process carried out meanwhile; None where nobody did."""
+    taken = world.ledger.decision_taken(decision_id)
+    bundle = None if taken is None else world.ledger.bundle_head(taken.by)
+    if bundle is None:
+        return None
+    verdict = world.ledger.verdicts(bundle.usecase, limit=1, challenger=bundle.version)[0]
+    checks = tuple(Check(**check) for check in verdict.checks)
+    return Retrained(
+        bundle.version, bundle.learner, dict(bundle.metrics), Verdict(verdict.outcome, checks), str(verdict.id)
+    )

@@ -1,0 +1,113 @@
+"""Whether the model holds up in each segment, and how often each protected group is approved."""
+
+import math
+from statistics import NormalDist
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from refit.gate.check import Check, listed, not_applicable, passed
+from refit.gate.delong import area, difference
+from refit.scoring.metrics import Floats
+from refit.usecase.model import UseCase
+
+LEAST: Final = 30
+"""A segment needs so many records of each outcome: below that its AUC says nothing."""
+GROUP: Final = 100
+"""A protected group needs so many test records."""
+SURE: Final = 0.99
+"""Shared among all segments looked at (Bonferroni), so that many segments raise no more alarms than one."""
+SCREEN: Final = "A screen, not a finding"
+
+
+def segments(usecase: UseCase, test: pd.DataFrame, label: Floats, challenger: Floats, champion: Floats | None) -> Check:
+    """Ask that the challenger holds up in every segment: near its own overall AUC, and not behind the champion."""
+    most = usecase.gate.segment_drop_max
+    allowed = f"roc_auc at most {most:g} below the overall one, and not below the champion's, beyond chance"
+    if not usecase.gate.segments:
+        return not_applicable("segments", allowed, "the use case names none in `gate.segments`")
+    parts = _parts(usecase, test, label)
+    overall = area(label, challenger).value
+    if not parts or math.isnan(overall):
+        return not_applicable("segments", allowed, f"no segment holds {LEAST} test records of each outcome")
+    level = 1 - (1 - SURE) / len(parts)
+    drops, faults = {}, []
+    for name, rows in parts.items():
+        own = area(label[rows], challenger[rows])
+        drops[name] = overall - own.value
+        if drops[name] > most and own.high(level) < overall - most:
+            faults.append(f"{name} ({own.value:.3f} on {int(rows.sum()):,} records, {overall:.3f} overall)")
+        elif champion is not None and champion.shape == challenger.shape and not np.isnan(champion).any():
+            ahead = difference(label[rows], challenger[rows], champion[rows])
+            if ahead.high(level) < 0:
+                faults.append(f"{name} ({own.value:.3f}, the champion {own.value - ahead.value:.3f})")
+    worst = max(drops, key=lambda name: drops[name])
+    why = f"of {len(parts)} segments the worst is {worst}: roc_auc {overall - drops[worst]:.3f}, overall {overall:.3f}"
+    if faults:
+        why += f". Too weak in {listed(faults)}"
+    return Check("segments", passed(true=not faults), drops[worst], allowed, why)
+
+
+def impact(usecase: UseCase, test: pd.DataFrame, probability: Floats, threshold: float) -> list[Check]:
+    """Compare how often each group of a protected column is approved with the best treated one: one row a column.
+
+    A screen by the four-fifths rule of 29 CFR 1607.4 D; the interval of the ratio after Katz and others 1978.
+    """
+    least = usecase.gate.impact_ratio_min
+    allowed = f"approved at least {least:g} times as often as the best treated group, beyond chance. {SCREEN}"
+    if not usecase.protected:
+        return [not_applicable("adverse impact", allowed, "the use case names no protected column")]
+    if usecase.classes is not None:
+        return [not_applicable("adverse impact", allowed, "with several classes nothing is approved or declined")]
+    approved = probability < threshold
+    return [_impact(column, test, approved, least, allowed) for column in usecase.protected]
+
+
+def _impact(column: str, test: pd.DataFrame, approved: NDArray[np.bool_], least: float, allowed: str) -> Check:
+    name = f"adverse impact: {column}"
+    if column not in test:
+        return not_applicable(name, allowed, f"the records hold no {column}")
+    groups = {value: approved[rows] for value, rows in _values(test[column]) if rows.sum() >= GROUP}
+    if len(groups) < 2:  # noqa: PLR2004 - a ratio takes two
+        return not_applicable(name, allowed, f"fewer than two groups hold {GROUP} test records")
+    best = max(groups, key=lambda value: float(groups[value].mean()))
+    if not groups[best].any():
+        return not_applicable(name, allowed, "at this threshold nobody is approved")
+    ratios = {value: _ratio(group, groups[best]) for value, group in groups.items() if value != best}
+    worst = min(ratios, key=lambda value: ratios[value][0])
+    ratio, low, high = ratios[worst]
+    below = [value for value, (of, _, upper) in ratios.items() if of < least and upper < least]
+    why = (
+        f"{worst} is approved {groups[worst].mean():.1%} of the time, {best} {groups[best].mean():.1%}: "
+        f"ratio {ratio:.2f}, 95 % interval {low:.2f} to {high:.2f}"
+    )
+    if below:
+        why += f". Below what is allowed: {listed(below)}. A screen that asks for a closer look, not a finding"
+    return Check(name, passed(true=not below), ratio, allowed, why)
+
+
+def _ratio(group: NDArray[np.bool_], best: NDArray[np.bool_]) -> tuple[float, float, float]:
+    """Return the ratio of two approval rates with its 95 % interval."""
+    rate, most = float(group.mean()), float(best.mean())
+    held = max(rate, 0.5 / len(group))  # a rate of 0 has no logarithm
+    error = math.sqrt((1 - held) / (held * len(group)) + (1 - most) / (most * len(best)))
+    spread = math.exp(NormalDist().inv_cdf(0.975) * error)
+    return rate / most, held / most / spread, held / most * spread
+
+
+def _parts(usecase: UseCase, test: pd.DataFrame, label: Floats) -> dict[str, NDArray[np.bool_]]:
+    n_classes = len(usecase.classes or ("good", "bad"))
+    return {
+        f"{column} {value}": rows
+        for column in usecase.gate.segments
+        if column in test
+        for value, rows in _values(test[column])
+        if np.bincount(label[rows].astype(np.intp), minlength=n_classes).min() >= LEAST
+    }
+
+
+def _values(column: pd.Series) -> list[tuple[str, NDArray[np.bool_]]]:
+    texts = column.astype(object)
+    return [(str(value), (texts == value).to_numpy(dtype=bool)) for value in sorted(texts.dropna().unique(), key=str)]

@@ -1,0 +1,68 @@
+"""What the gate is shown of a challenger: its test, the champion's answers, and how fast it is."""
+
+import time
+from statistics import median
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from refit.gate.judge import Evidence, Verdict, judge
+from refit.scoring.bundle import Bundle
+from refit.scoring.metrics import Floats
+from refit.training.train import Trained
+from refit.usecase.model import UseCase
+
+TIMED: Final = 50
+"""So many single predictions are timed, after as many again to warm up."""
+
+
+def judged(
+    usecase: UseCase, trained: Trained, champion: Bundle | None, frame: pd.DataFrame, latency_ms: float | None
+) -> Verdict:
+    """Return the gate's verdict on what was trained.
+
+    Args:
+        frame: All records known, of which those that have not matured show whether a column is filled only later.
+    """
+    newest = trained.matured["_event_time"].max()
+    fresh = frame[~frame["_ripe"] & (frame["_event_time"] > newest)] if usecase.event_time is not None else None
+    return judge(
+        usecase,
+        trained.test["_label"].to_numpy(dtype=np.float64),
+        trained.probability,
+        _answers(champion, trained) if champion is not None else None,
+        threshold=trained.bundle.threshold,
+        seed=usecase.seed,
+        evidence=Evidence(
+            bundle=trained.bundle,
+            matured=trained.matured,
+            before=trained.parts.before_test,
+            test=trained.parts.test,
+            fresh=fresh,
+            n_pairs=trained.duplicates.n_pairs,
+            n_left_out=trained.duplicates.n_left_out,
+            latency_ms=latency_ms,
+        ),
+    )
+
+
+def latency_ms(bundle: Bundle) -> float | None:
+    """Return the median milliseconds of one record's prediction; None where there is no golden record to time."""
+    if not bundle.golden:
+        return None
+    records = [bundle.golden[k % len(bundle.golden)].inputs for k in range(TIMED)]
+    taken = []
+    for record in [*records, *records]:
+        start = time.perf_counter()
+        bundle.predict([record])
+        taken.append(time.perf_counter() - start)
+    return 1000 * median(taken[TIMED:])
+
+
+def _answers(champion: Bundle, trained: Trained) -> Floats:
+    """Return what the champion says of the test records; NaN where they lack a column it reads."""
+    test = trained.test
+    if any(name not in test for name in champion.encoder.features):
+        return np.full(len(test), np.nan)
+    return champion.predict_columns({name: test[name].to_numpy() for name in champion.encoder.features})
