@@ -1,7 +1,7 @@
 """One column of raw cells becomes typed values and problems, row by row."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -43,6 +43,8 @@ def read_cells(raw: pa.Array, rule: ParseRule, unknown: tuple[str, ...] = ()) ->
     if any(holds(raw.type) for holds in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)):
         return _parsed(raw.cast(pa.string()), rule, unknown)
     match rule.kind:
+        case "number" if rule.of_date is not None and pa.types.is_temporal(raw.type):
+            return _counted(_dates(raw), rule.of_date)
         case "number":
             return _numbers(raw, unknown)
         case "date":
@@ -130,6 +132,13 @@ def _numbers(raw: pa.Array, unknown: tuple[str, ...]) -> Cells:
         return Cells(values, {})
     rows = np.flatnonzero(infinite.to_numpy(zero_copy_only=False))
     return Cells(pc.if_else(infinite, pa.scalar(None, pa.float64()), values), {int(r): NOT_FINITE for r in rows})
+
+
+def _counted(dates: Cells, of_date: Callable[[datetime], float]) -> Cells:
+    """Make each distinct date a number."""
+    encoded = dates.values.dictionary_encode()
+    numbers = pa.array([of_date(moment) for moment in encoded.dictionary.to_pylist()], pa.float64())
+    return Cells(numbers.take(encoded.indices), dates.problems)
 
 
 def _dates(raw: pa.Array) -> Cells:

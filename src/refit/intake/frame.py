@@ -11,18 +11,20 @@ import pyarrow.compute as pc
 from refit.intake.cells import MOMENT
 from refit.intake.labels import known
 from refit.intake.validate import ARRIVED_AT, EVENT_TIME, KEY
+from refit.usecase.label import OutcomeDate
 from refit.usecase.model import UseCase
 
 LABEL: Final = "_label"
 RIPE: Final = "_ripe"
 HAPPENED: Final = "_happened"
+HAPPENED_ON: Final = "_happened_on"
 
 
 def frame(records: pa.Table, usecase: UseCase, as_of: datetime) -> pd.DataFrame:
     """Return the newest version of each record known at `as_of`, its features, and its label as known then.
 
     Numbers are float64, categories `category`; a derived feature is computed. The label's own columns are left behind,
-    so that nothing later can look past `as_of`.
+    so that nothing later can look past `as_of`; a use case with a hazard is told the days of outcomes up to then.
 
     Args:
         records: (n_versions, n_columns) of the lake's schema, batches in the order they were taken in.
@@ -39,6 +41,8 @@ def frame(records: pa.Table, usecase: UseCase, as_of: datetime) -> pd.DataFrame:
     for name, expression in usecase.expressions.items():
         operands = {operand: columns[operand].to_numpy() for operand in expression.names}
         columns[name] = pd.Series(expression.evaluate(operands))
+    if usecase.maturity.unripe == "hazard" and isinstance(usecase.label, OutcomeDate):
+        columns[HAPPENED_ON] = found[usecase.label.happened_on.column].where(outcome.happened)
     return pd.DataFrame(columns | {HAPPENED: outcome.happened, LABEL: outcome.label, RIPE: outcome.ripe})
 
 

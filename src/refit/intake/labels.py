@@ -41,12 +41,12 @@ def known(records: pd.DataFrame, usecase: UseCase, as_of: datetime) -> Known:
             return _by_date(records, label, as_of)
         case OutcomeClass(column=column, bad=bad, good=good, known_on=known_on):
             classes = dict.fromkeys(good, 0.0) | dict.fromkeys(bad, 1.0)
-            return _when_known(_classes(records[column], classes), records, known_on, as_of)
+            return _when_known(_classes(records[column], classes), records, usecase, known_on, as_of)
         case Multiclass(column=column, classes=names, known_on=known_on):
             classes = {name: float(index) for index, name in enumerate(names)}
-            return _when_known(_classes(records[column], classes), records, known_on, as_of)
+            return _when_known(_classes(records[column], classes), records, usecase, known_on, as_of)
         case OutcomeRule() as label:
-            return _when_known(_by_rule(records, label, as_of), records, label.known_on, as_of)
+            return _when_known(_by_rule(records, label, as_of), records, usecase, label.known_on, as_of)
 
 
 def add_months(moments: pd.Series, months: int) -> pd.Series:
@@ -70,10 +70,13 @@ def _classes(values: pd.Series, classes: dict[str, float]) -> NDArray[np.float64
     return np.asarray(values.astype(object).map(classes), dtype=np.float64)
 
 
-def _when_known(label: NDArray[np.float64], records: pd.DataFrame, known_on: KnownOn | None, as_of: datetime) -> Known:
+def _when_known(
+    label: NDArray[np.float64], records: pd.DataFrame, usecase: UseCase, known_on: KnownOn | None, as_of: datetime
+) -> Known:
     if known_on is None:
         return Known(~np.isnan(label), label, ~np.isnan(label))
-    due = records[known_on.column] + pd.Timedelta(days=known_on.after_days)
+    moments = records["_event_time" if known_on.column == usecase.event_column else known_on.column]
+    due = moments + pd.Timedelta(days=known_on.after_days)
     ripe = (due <= pd.Timestamp(as_of)).to_numpy() & ~np.isnan(label)
     return Known(ripe, np.where(ripe, label, np.nan), ripe)
 

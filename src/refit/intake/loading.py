@@ -1,7 +1,11 @@
 """Rows of a file as the source table shall hold them: contract columns typed where they are numbers or dates."""
 
+import hashlib
+import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 import numpy as np
@@ -9,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from refit.errors import DataError
-from refit.intake.cells import NO, as_texts, read_cells
+from refit.intake.cells import MOMENT, NO, as_texts, read_cells
 from refit.intake.validate import Reason, source_columns
-from refit.usecase.model import UseCase
+from refit.usecase.model import LOADED_AT, RECORD_ID, UseCase
 from refit.usecase.parsing import Kind, ParseRule, parse_rule
 
 SQL_TYPES: Final[Mapping[Kind, str]] = {
@@ -24,6 +28,18 @@ LONGEST_KEY: Final = 2_000
 """Bytes of a key: an index of Postgres takes no more than 2,704 (PostgreSQL source, nbtree.h, BTMaxItemSize)."""
 
 
+DIGITS: Final = 16
+"""Hexadecimal digits of a record's id: among a million records, one chance in 37 million that two share theirs."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a load has met of a file so far: the keys, and how often each content."""
+
+    keys: set[str] = field(default_factory=set)
+    contents: Counter[str] = field(default_factory=Counter)
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """The rows that go into the table, and for each row that does not, its index and every reason."""
@@ -32,27 +48,37 @@ class Loaded:
     refused: Mapping[int, tuple[Reason, ...]]
 
 
+def added_columns(names: Sequence[str], usecase: UseCase) -> list[str]:
+    """Return which of `record_id` and `loaded_at` the use case goes by and a file with these columns lacks."""
+    source = usecase.source
+    wanted = [column for column in (source.key, source.arrived_at) if column in (RECORD_ID, LOADED_AT)]
+    return [column for column in wanted if column not in names]
+
+
 def table_columns(names: Sequence[str], usecase: UseCase) -> list[tuple[str, str]]:
     """Return name and SQL type of each column of the source table that a file with these columns fills.
 
     Raises:
         DataError: A column of the contract is missing from the file.
     """
-    if missing := [name for name in source_columns(usecase) if name not in names]:
+    filled = [*names, *added_columns(names, usecase)]
+    if missing := [name for name in source_columns(usecase) if name not in filled]:
         raise DataError(
             f"the file lacks {', '.join(missing)}, which use case {usecase.name} reads; it has {', '.join(names)}"
         )
     rules = _rules(usecase)
-    return [(name, SQL_TYPES[rules[name].kind] if name in rules else "text") for name in names]
+    return [(name, SQL_TYPES[rules[name].kind] if name in rules else "text") for name in filled]
 
 
-def load_rows(raw: pa.RecordBatch, usecase: UseCase, keys: set[str]) -> Loaded:
-    """Parse the contract's numbers and dates; leave every text as it stands.
+def load_rows(raw: pa.RecordBatch, usecase: UseCase, seen: Seen, loaded_at: datetime) -> Loaded:
+    """Parse the contract's numbers and dates; leave every text as it stands; add the id and the moment a file lacks.
 
     Args:
         raw: (n_rows, n_columns), all columns of the file.
-        keys: The keys seen in this file so far; those of `raw` are added.
+        seen: What the file held so far; what `raw` holds is added.
+        loaded_at: In UTC; what `loaded_at` says where the file has none.
     """
+    raw = _completed(raw, usecase, seen, loaded_at)
     rules = _rules(usecase)
     refused: dict[int, list[Reason]] = {}
     columns: dict[str, pa.Array] = {}
@@ -69,7 +95,7 @@ def load_rows(raw: pa.RecordBatch, usecase: UseCase, keys: set[str]) -> Loaded:
             nul = pc.match_substring(values, "\0").fill_null(NO).to_numpy(zero_copy_only=False)
             for row in np.flatnonzero(nul).tolist():
                 refused.setdefault(row, []).append(Reason(name, "a NUL character"))
-    _check_keys(columns[usecase.source.key], usecase.source.key, keys, refused)
+    _check_keys(columns[usecase.source.key], usecase.source.key, seen.keys, refused)
     arrived_at = usecase.source.arrived_at
     for row in np.flatnonzero(columns[arrived_at].is_null().to_numpy(zero_copy_only=False)).tolist():
         if not any(reason.column == arrived_at for reason in refused.get(row, [])):
@@ -99,16 +125,46 @@ def _check_keys(values: pa.Array, name: str, keys: set[str], refused: dict[int, 
             keys.add(key)
 
 
+def _completed(raw: pa.RecordBatch, usecase: UseCase, seen: Seen, loaded_at: datetime) -> pa.RecordBatch:
+    added = added_columns(raw.schema.names, usecase)
+    if RECORD_ID in added:
+        raw = raw.append_column(RECORD_ID, pa.array(_record_ids(raw, seen.contents), pa.string()))
+    if LOADED_AT in added:
+        raw = raw.append_column(LOADED_AT, pa.array([loaded_at] * len(raw), MOMENT))
+    return raw
+
+
+def _record_ids(raw: pa.RecordBatch, contents: Counter[str]) -> list[str]:
+    """Name each row by its cells, whatever the order of the columns, and tell rows of the same cells apart."""
+    names = sorted(name for name in raw.schema.names if name != LOADED_AT)
+    columns = [_texts(raw.column(name), name).to_pylist() for name in names]
+    found = []
+    for cells in zip(*columns, strict=True):
+        content = json.dumps([names, cells], ensure_ascii=False).encode("utf-8", "surrogatepass")
+        digest = hashlib.sha256(content).hexdigest()[:DIGITS]
+        contents[digest] += 1
+        found.append(f"{digest}-{contents[digest]}")
+    return found
+
+
 def _rules(usecase: UseCase) -> dict[str, ParseRule]:
-    """Return how the key and each number and date of the contract is read at load; a text's rule is the intake's."""
-    rules = {name: parse_rule(column.rule) for name, column in usecase.inputs.items() if column.type == "number"}
+    """Return how the key and each number and date of the contract is read at load; a text's rule is the intake's.
+
+    So is that of a column several inputs read, each its own way, and of a year, whose century the event decides.
+    """
+    readers = Counter(column.column for column in usecase.inputs.values())
+    rules = {}
+    for column in usecase.inputs.values():
+        rule = parse_rule(column.rule)
+        if rule.kind == "number" and rule.of_date is None and readers[column.column] == 1:
+            rules[column.column] = rule
     rules |= {name: rule for name, rule in usecase.label_columns.items() if rule.kind != "text"}
-    if usecase.source.arrived_at != usecase.event_time.column:
-        rules[usecase.source.arrived_at] = parse_rule("date")
-    rules[usecase.event_time.column] = parse_rule(usecase.event_time.parse)
+    rules[usecase.source.arrived_at] = parse_rule("date")
+    if usecase.event_time is not None:
+        rules[usecase.event_time.column] = parse_rule(usecase.event_time.parse)
     rules[usecase.source.key] = parse_rule("text")
     return rules
 
 
 def _unknown(name: str, usecase: UseCase) -> tuple[str, ...]:
-    return usecase.inputs[name].unknown if name in usecase.inputs else ()
+    return next((column.unknown for column in usecase.inputs.values() if column.column == name), ())

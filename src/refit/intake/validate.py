@@ -49,13 +49,14 @@ class Validated:
 def source_columns(usecase: UseCase) -> list[str]:
     """Return every column `refit` reads of the source table, each once: no column that is known later is among them."""
     label = list(usecase.label_columns)
-    columns = [usecase.source.key, usecase.source.arrived_at, usecase.event_time.column, *usecase.inputs]
+    inputs = [column.column for column in usecase.inputs.values()]
+    columns = [usecase.source.key, usecase.source.arrived_at, usecase.event_column, *inputs]
     return list(dict.fromkeys([*columns, *usecase.protected, *label]))
 
 
 def text_columns(usecase: UseCase) -> set[str]:
     """Return the columns that are read as text, whatever they are in the table: a key of NUMERIC keeps every digit."""
-    texts = {name for name, column in usecase.inputs.items() if column.type == "category"}
+    texts = {column.column for column in usecase.inputs.values() if column.type == "category"}
     texts |= {name for name, rule in usecase.label_columns.items() if rule.kind == "text"}
     return {usecase.source.key, *texts, *usecase.protected}
 
@@ -79,7 +80,7 @@ def validate(raw: pa.RecordBatch, usecase: UseCase) -> Validated:
     refused = _Refused()
     columns = _moments(raw, usecase, refused)
     for column in usecase.inputs.values():
-        columns[column.name] = _input(raw.column(column.name), column, refused)
+        columns[column.name] = _input(raw.column(column.column), column, columns[EVENT_TIME], refused)
     for name in usecase.protected:
         columns[name] = _read(raw.column(name), name, TEXT, refused)
     for name, rule in usecase.label_columns.items():
@@ -120,16 +121,16 @@ def _read(raw: pa.Array, name: str, rule: ParseRule, refused: _Refused, unknown:
 
 
 def _moments(raw: pa.RecordBatch, usecase: UseCase, refused: _Refused) -> dict[str, pa.Array]:
-    """Read key, arrival and event; each must be there."""
+    """Read key, arrival and event; each must be there. A record without an event of its own dates from its arrival."""
     source, event = usecase.source, usecase.event_time
-    found = {
-        KEY: _read(raw.column(source.key), source.key, TEXT, refused),
-        ARRIVED_AT: _read(raw.column(source.arrived_at), source.arrived_at, parse_rule("date"), refused),
-        EVENT_TIME: _read(raw.column(event.column), event.column, parse_rule(event.parse), refused),
-    }
-    for name, values in zip((source.key, source.arrived_at, event.column), found.values(), strict=True):
+    key = _read(raw.column(source.key), source.key, TEXT, refused)
+    arrived_at = _read(raw.column(source.arrived_at), source.arrived_at, parse_rule("date"), refused)
+    named = {source.key: key, source.arrived_at: arrived_at}
+    if event is not None:
+        named[event.column] = _read(raw.column(event.column), event.column, parse_rule(event.parse), refused)
+    for name, values in named.items():
         refused.add_where(_missing_unexplained(values, name, refused), name, "missing")
-    return found
+    return {KEY: key, ARRIVED_AT: arrived_at, EVENT_TIME: named[usecase.event_column]}
 
 
 def _missing_unexplained(values: pa.Array, column: str, refused: _Refused) -> pa.Array:
@@ -142,8 +143,11 @@ def _missing_unexplained(values: pa.Array, column: str, refused: _Refused) -> pa
     return pa.array(mask)
 
 
-def _input(raw: pa.Array, column: InputColumn, refused: _Refused) -> pa.Array:
-    values = _read(raw, column.name, parse_rule(column.rule), refused, column.unknown)
+def _input(raw: pa.Array, column: InputColumn, event_time: pa.Array, refused: _Refused) -> pa.Array:
+    rule = parse_rule(column.rule)
+    values = _read(raw, column.name, rule, refused, column.unknown)
+    if rule.short_year and not pa.types.is_temporal(raw.type):
+        values = _not_after(values, event_time)
     if column.required:
         refused.add_where(_missing_unexplained(values, column.name, refused), column.name, "missing")
     if column.type == "number":
@@ -152,6 +156,11 @@ def _input(raw: pa.Array, column: InputColumn, refused: _Refused) -> pa.Array:
         strange = pc.and_(values.is_valid(), pc.invert(pc.is_in(values, pa.array(column.choices, pa.string()))))
         refused.add_where(strange, column.name, f"not one of {', '.join(column.choices)}")
     return values
+
+
+def _not_after(years: pa.Array, event_time: pa.Array) -> pa.Array:
+    """Take a year of two digits for one of the century before, where it would lie after the record's own event."""
+    return pc.if_else(pc.greater(pc.floor(years), pc.year(event_time)), pc.subtract(years, 100.0), years)
 
 
 def _check_range(values: pa.Array, name: str, low: float | None, high: float | None, refused: _Refused) -> None:
@@ -180,7 +189,7 @@ def _check_outcome(columns: dict[str, pa.Array], usecase: UseCase, refused: _Ref
         early = pc.less(
             pc.floor_temporal(columns[name], unit="day"), pc.floor_temporal(columns[EVENT_TIME], unit="day")
         )
-        refused.add_where(early, name, f"before {usecase.event_time.column}")
+        refused.add_where(early, name, f"before {usecase.event_column}")
 
 
 def as_floats(values: pa.Array) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """Take in what is new: source to lake, acknowledged in the ledger together with its watermark."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
@@ -12,6 +13,7 @@ import structlog
 
 from refit.intake.cells import FIRST, MOMENT, as_bytes
 from refit.intake.validate import ARRIVED_AT, lake_schema, source_columns, text_columns, validate
+from refit.loop.overlap import Overlap, overlap, take_up
 from refit.loop.wiring import World
 from refit.store.rows import BatchRow, RejectRow
 from refit.store.source import Watermark
@@ -39,10 +41,11 @@ class Ingested:
 class _Taken:
     """What is known of the stream only once it is through."""
 
+    watermark: Watermark | None
+    back: Overlap | None
     n_rows: int = 0
     first: datetime | None = None
     last: datetime | None = None
-    watermark: Watermark | None = None
     rejects: list[tuple[str, tuple[dict[str, str], ...], bytes]] = field(default_factory=list)
 
 
@@ -66,17 +69,16 @@ def ingest(
             log.info("lake.swept", usecase=usecase.name, n_files=len(left))
         mark = world.ledger.watermark(usecase.name)
         after = Watermark(*mark) if mark is not None else None
-        order = (usecase.source.arrived_at, usecase.source.key)
-        columns = source_columns(usecase)
-        texts = text_columns(usecase)
-        with world.source.arrived(usecase.source.table, columns, order, after, as_of, texts=texts) as stream:
-            batches = (batch for batch in stream if len(batch))
-            first = next(batches, None)
-            if first is None:
+        back = overlap(world, usecase, after)
+        with _arrived(world, usecase, after, back, as_of) as stream:
+            taken = _Taken(after, back)
+            records = (found for found in _validated(stream, usecase, taken, progress) if len(found))
+            first = next(records, None)
+            if first is None and not taken.rejects and taken.watermark == after:
+                take_up(world, usecase, back, as_of)
                 return Ingested(0, 0, None, after)
-            taken = _Taken()
-            records = _validated(chain([first], batches), usecase, taken, progress)
-            written = world.lake.write(usecase.name, lake_schema(usecase), records)
+            schema = _schema(world, usecase, back)
+            written = world.lake.write(usecase.name, schema, chain([] if first is None else [first], records))
         if taken.watermark is None:
             raise AssertionError("a batch with rows has a last one")
         batch = BatchRow(
@@ -92,8 +94,32 @@ def ingest(
             as_of=as_of,
         )
         world.ledger.acknowledge(batch, _reject_rows(batch, taken))
+        take_up(world, usecase, back, as_of)
     log.info("ingest.acknowledged", usecase=usecase.name, n_records=batch.n_records, n_rejected=batch.n_rejected)
     return Ingested(written.n_records, len(taken.rejects), written.sha256, taken.watermark)
+
+
+@contextmanager
+def _arrived(
+    world: World, usecase: UseCase, after: Watermark | None, back: Overlap | None, as_of: datetime
+) -> Generator[Iterator[pa.RecordBatch], None, None]:
+    """Stream what is new; where an ingest goes back, from there on and at least up to the watermark."""
+    until = as_of
+    if back is not None and after is not None:
+        until = max(as_of, after.at) if back.left_behind else as_of
+        after = Watermark(min(after.at, back.start), "")
+    order = (usecase.source.arrived_at, usecase.source.key)
+    columns, texts = source_columns(usecase), text_columns(usecase)
+    with world.source.arrived(usecase.source.table, columns, order, after, until, texts=texts) as stream:
+        yield (batch for batch in stream if len(batch))
+
+
+def _schema(world: World, usecase: UseCase, back: Overlap | None) -> pa.Schema:
+    """Return the lake's schema. A record that changed back would make the file of an earlier batch once more."""
+    schema = lake_schema(usecase)
+    if back is None:
+        return schema
+    return schema.with_metadata({"after": world.ledger.batches(usecase.name)[-1].sha256})
 
 
 def _validated(
@@ -102,11 +128,14 @@ def _validated(
     for raw in batches:
         found = validate(raw, usecase)
         for reject in found.rejects:
-            reasons = tuple({"column": reason.column, "why": reason.why} for reason in reject.reasons)
-            taken.rejects.append((reject.key or "", reasons, as_bytes(raw, reject.row)))
-        _follow(raw, found.records, usecase, taken)
+            key, record = reject.key or "", as_bytes(raw, reject.row)
+            if taken.back is None or not taken.back.knows(key, record):
+                reasons = tuple({"column": reason.column, "why": reason.why} for reason in reject.reasons)
+                taken.rejects.append((key, reasons, record))
+        records = found.records if taken.back is None else taken.back.new(found.records)
+        _follow(raw, records, usecase, taken)
         progress(taken.n_rows)
-        yield found.records
+        yield records
 
 
 def _follow(raw: pa.RecordBatch, records: pa.RecordBatch, usecase: UseCase, taken: _Taken) -> None:
@@ -118,7 +147,9 @@ def _follow(raw: pa.RecordBatch, records: pa.RecordBatch, usecase: UseCase, take
     # A record without a key sorts behind those of its moment, and does not hide how far these have come.
     last_keys = keys.filter(pc.equal(arrived_at, arrived_at[len(raw) - 1])).drop_null()
     before = taken.watermark.key if taken.watermark is not None and taken.watermark.at == at else ""
-    taken.watermark = Watermark(at, last_keys[len(last_keys) - 1].as_py() if len(last_keys) else before)
+    reached = Watermark(at, last_keys[len(last_keys) - 1].as_py() if len(last_keys) else before)
+    if taken.watermark is None or (reached.at, reached.key) > (taken.watermark.at, taken.watermark.key):
+        taken.watermark = reached
     if len(records):
         span = pc.min_max(records.column(ARRIVED_AT))
         taken.first = taken.first or span["min"].as_py()

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,18 +13,24 @@ import pyarrow as pa
 
 from refit.errors import ContractError
 from refit.intake.cells import as_bytes
-from refit.intake.loading import Loaded, load_rows, table_columns
+from refit.intake.loading import Loaded, Seen, added_columns, load_rows, table_columns
+from refit.loop.overlap import leave_behind
 from refit.loop.wiring import World
 from refit.store import files
 from refit.store.rows import RejectRow
-from refit.usecase.model import UseCase
+from refit.store.source import Filing, Put, Watermark
+from refit.usecase.model import LOADED_AT, UseCase
 
 COMMON_REASONS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """What a load did: rows added, changed and unchanged in the table, and rejects by reason, the most common first."""
+    """What a load did: rows added, changed and unchanged in the table, and rejects by reason, the most common first.
+
+    `behind` counts the rows added or changed that are no newer than what was taken in: the next ingest goes back for
+    them.
+    """
 
     table: str
     added: int
@@ -32,6 +38,7 @@ class Loading:
     unchanged: int
     rejected: int
     reasons: dict[str, int] = field(default_factory=dict)
+    behind: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -53,22 +60,26 @@ def load(
     usecase: UseCase,
     path: Path,
     *,
+    loaded_at: datetime,
     delimiter: str = ",",
     encoding: str = "utf-8",
     progress: Callable[[int], None] = lambda _: None,
 ) -> Loading:
     """Load a CSV, CSV.gz or Parquet file by COPY, as a whole or not at all; rows that do not parse become rejects.
 
+    Args:
+        loaded_at: In UTC; when the records of a file that does not date them itself arrive.
+
     Raises:
         DataError: The file cannot be read, or lacks a column of the contract. The table is as it was.
-        OutageError: Postgres does not answer. The table is as it was.
+        OutageError: Postgres does not answer, or an ingest runs. The table is as it was.
     """
-    columns = table_columns(files.header(path, delimiter, encoding), usecase)
+    names = files.header(path, delimiter, encoding)
     tally = _Tally()
-    name = f"{path.name}@{_digest(path)[:12]}"
+    source = f"{path.name}@{_digest(path)[:12]}"
     chunks = files.chunks(path, delimiter, encoding, progress=progress)
-    put = world.source.put(usecase.source.table, columns, usecase.source.key, _rows(chunks, usecase, name, tally))
-    if world.ledger.count_rejects(usecase.name, origin="load", source=name) != len(tally.rejects):
+    put = _put(world, usecase, names, _rows(chunks, usecase, source, tally, loaded_at), loaded_at)
+    if world.ledger.count_rejects(usecase.name, origin="load", source=source) != len(tally.rejects):
         world.ledger.record_rejects(tally.rejects)  # the same file again brings the same rejects
     return Loading(
         usecase.source.table,
@@ -77,19 +88,36 @@ def load(
         put.unchanged,
         len(tally.rejects),
         dict(tally.reasons.most_common(COMMON_REASONS)),
+        put.behind,
     )
 
 
-def load_frame(world: World, usecase: UseCase, records: pd.DataFrame) -> Loading:
+def load_frame(world: World, usecase: UseCase, records: pd.DataFrame, loaded_at: datetime) -> Loading:
     """Load records that are in memory already, typed: the simulated book."""
     table = pa.Table.from_pandas(records, preserve_index=False)
-    columns = table_columns(table.schema.names, usecase)
-    keys: set[str] = set()
-    rows = (load_rows(chunk, usecase, keys) for chunk in table.to_batches(files.CHUNK_ROWS))
-    put = world.source.put(
-        usecase.source.table, columns, usecase.source.key, (_all(loaded, usecase) for loaded in rows)
-    )
-    return Loading(usecase.source.table, put.added, put.changed, put.unchanged, 0)
+    seen = Seen()
+    rows = (load_rows(chunk, usecase, seen, loaded_at) for chunk in table.to_batches(files.CHUNK_ROWS))
+    put = _put(world, usecase, table.schema.names, (_all(loaded, usecase) for loaded in rows), loaded_at)
+    return Loading(usecase.source.table, put.added, put.changed, put.unchanged, 0, behind=put.behind)
+
+
+def _put(
+    world: World, usecase: UseCase, names: Sequence[str], rows: Iterator[pa.RecordBatch], loaded_at: datetime
+) -> Put:
+    """Put rows into the table, and before they can be seen there, leave word of those an ingest would pass over."""
+    columns = table_columns(names, usecase)
+    stamp = LOADED_AT if LOADED_AT in added_columns(names, usecase) else None
+
+    def leave_word(put: Put) -> None:
+        if put.behind_from is not None:
+            leave_behind(world, usecase, put.behind, put.behind_from, loaded_at)
+
+    with world.ledger.ingest_lock(usecase.name):  # an ingest under way would not hear of them
+        mark = world.ledger.watermark(usecase.name)
+        filing = Filing(
+            usecase.source.key, usecase.source.arrived_at, stamp, None if mark is None else Watermark(*mark)
+        )
+        return world.source.put(usecase.source.table, columns, filing, rows, before_commit=leave_word)
 
 
 def _all(loaded: Loaded, usecase: UseCase) -> pa.RecordBatch:
@@ -105,15 +133,18 @@ def load_demo(
     # The simulator lies outside the house and is needed here alone.
     from db.simulator import simulate  # noqa: PLC0415
 
-    return load_frame(world, world.usecase("demo"), simulate(as_of, months=months, per_month=per_month, drift=drift))
+    book = simulate(as_of, months=months, per_month=per_month, drift=drift)
+    return load_frame(world, world.usecase("demo"), book, as_of)
 
 
-def _rows(chunks: Iterator[files.Chunk], usecase: UseCase, source: str, tally: _Tally) -> Iterator[pa.RecordBatch]:
-    keys: set[str] = set()
+def _rows(
+    chunks: Iterator[files.Chunk], usecase: UseCase, source: str, tally: _Tally, loaded_at: datetime
+) -> Iterator[pa.RecordBatch]:
+    seen = Seen()
     for chunk in chunks:
         for bad in chunk.bad:
             tally.add(_reject(usecase, source, bad.line, [{"column": "", "why": bad.why}], bad.record))
-        loaded = load_rows(chunk.rows, usecase, keys)
+        loaded = load_rows(chunk.rows, usecase, seen, loaded_at)
         for row, reasons in loaded.refused.items():
             record = as_bytes(chunk.rows, row)
             tally.add(_reject(usecase, source, chunk.lines[row], [asdict(reason) for reason in reasons], record))

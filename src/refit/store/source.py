@@ -1,10 +1,10 @@
 """The lender's tables: read over a watermark; and, for the loader alone, filled by COPY."""
 
 import io
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import adbc_driver_manager
@@ -14,12 +14,14 @@ import pyarrow.csv
 from adbc_driver_postgresql import dbapi
 from psycopg2 import sql
 
-from refit.errors import ContractError, OutageError
+from refit.errors import ContractError, DataError, OutageError
 from refit.store.ahead import reading_ahead
 from refit.store.database import CONNECT_TIMEOUT_S, outages_explained, parsed_url
 
 ORDERABLE: Final = {"timestamp with time zone", "timestamp without time zone", "date"}
 SETTING: Final = "REFIT_SOURCE_URL"
+OUTAGES: Final = {"08", "25", "40", "53", "55", "57", "58", "XX"}
+"""Classes of SQLSTATE that tell of the server and of no value (PostgreSQL manual, appendix A)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +34,26 @@ class Watermark:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """What a load changed in the table."""
+    """What a load changed in the table; of the rows added or changed, how many are no newer than the watermark."""
 
     added: int
     changed: int
     unchanged: int
+    behind: int = 0
+    behind_from: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """How rows go into a table: by which key, and which column orders them.
+
+    `stamp` is a column of the load's own, which makes no row another one; `mark` how far the table has been taken in.
+    """
+
+    key: str
+    arrived_at: str
+    stamp: str | None = None
+    mark: Watermark | None = None
 
 
 class Source:
@@ -80,6 +97,7 @@ class Source:
 
         Raises:
             ContractError: The table or a column is missing, or the arrival column is no date.
+            DataError: Postgres cannot read a record; the value is not told.
             OutageError: Postgres does not answer, or the connection broke.
         """
         types = self._checked_types(table, columns, order[0])
@@ -108,11 +126,20 @@ class Source:
             )
         return types
 
-    def put(self, table: str, columns: Sequence[tuple[str, str]], key: str, chunks: Iterator[pa.RecordBatch]) -> Put:
+    def put(
+        self,
+        table: str,
+        columns: Sequence[tuple[str, str]],
+        filing: Filing,
+        chunks: Iterator[pa.RecordBatch],
+        *,
+        before_commit: Callable[[Put], None] = lambda _: None,
+    ) -> Put:
         """Put rows into the table in one transaction, by COPY: new keys are added, changed rows replaced.
 
         Args:
             columns: Name and SQL type of each column of the chunks; a table that is not there is made of them.
+            before_commit: Told what is about to be kept.
 
         Raises:
             ContractError: The table is there with other columns.
@@ -121,12 +148,12 @@ class Source:
         schema, name = table.split(".")
         target, staging = sql.Identifier(schema, name), sql.Identifier("refit_load")
         listed = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(c), sql.SQL(t)) for c, t in columns)
-        names = sql.SQL(", ").join(sql.Identifier(c) for c, _ in columns)
+        names = _listed([c for c, _ in columns])
         with self._cursor() as cursor:
             cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
             cursor.execute(
                 sql.SQL("CREATE TABLE IF NOT EXISTS {} ({}, PRIMARY KEY ({}))").format(
-                    target, listed, sql.Identifier(key)
+                    target, listed, sql.Identifier(filing.key)
                 )
             )
             self._check_table(cursor, table, columns)
@@ -136,7 +163,9 @@ class Source:
             for chunk in chunks:
                 cursor.copy_expert(copy, _as_csv(chunk))
                 total += len(chunk)
-            return _merge(cursor, target, staging, [c for c, _ in columns], key, total)
+            put = _merge(cursor, target, staging, [c for c, _ in columns], filing, total)
+            before_commit(put)
+            return put
 
     def _check_table(self, cursor: Any, table: str, columns: Sequence[tuple[str, str]]) -> None:
         schema, name = table.split(".")
@@ -165,29 +194,38 @@ class Source:
                 connection.close()
 
 
-def _merge(cursor: Any, target: Any, staging: Any, columns: list[str], key: str, total: int) -> Put:
-    names = sql.SQL(", ").join(map(sql.Identifier, columns))
-    others = [c for c in columns if c != key]
-    row = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(c)) for c in others)
-    new = sql.SQL(", ").join(sql.SQL("excluded.{}").format(sql.Identifier(c)) for c in others)
+def _merge(cursor: Any, target: Any, staging: Any, columns: list[str], filing: Filing, total: int) -> Put:
+    others = [c for c in columns if c != filing.key]
+    told = [c for c in others if c != filing.stamp]
+    mark = filing.mark or Watermark(datetime.min.replace(tzinfo=UTC), "")
     cursor.execute(
         sql.SQL(
             "WITH merged AS (INSERT INTO {target} AS t ({names}) SELECT {names} FROM {staging}"
-            " ON CONFLICT ({key}) DO UPDATE SET ({set}) = ROW ({new}) WHERE ROW ({row}) IS DISTINCT FROM ROW ({new})"
-            " RETURNING (xmax = 0) AS added)"
-            " SELECT count(*) FILTER (WHERE added), count(*) FILTER (WHERE NOT added) FROM merged"
+            " ON CONFLICT ({key}) DO UPDATE SET ({set}) = ROW ({new}) WHERE ROW ({row}) IS DISTINCT FROM ROW ({other})"
+            " RETURNING (xmax = 0) AS added, t.{arrived_at} AS at, t.{key} AS key),"
+            ' told AS (SELECT *, (at, key COLLATE "C") <= ({mark_at}, {mark_key}) AS behind FROM merged)'
+            " SELECT count(*) FILTER (WHERE added), count(*) FILTER (WHERE NOT added),"
+            " count(*) FILTER (WHERE behind), min(at) FILTER (WHERE behind) FROM told"
         ).format(
             target=target,
-            names=names,
+            names=_listed(columns),
             staging=staging,
-            key=sql.Identifier(key),
-            set=sql.SQL(", ").join(map(sql.Identifier, others)),
-            new=new,
-            row=row,
+            key=sql.Identifier(filing.key),
+            arrived_at=sql.Identifier(filing.arrived_at),
+            set=_listed(others),
+            new=_listed(others, "excluded"),
+            row=_listed(told, "t"),
+            other=_listed(told, "excluded"),
+            mark_at=sql.Literal(mark.at),
+            mark_key=sql.Literal(mark.key),
         )
     )
-    added, changed = cursor.fetchone()
-    return Put(added, changed, total - added - changed)
+    added, changed, behind, behind_from = cursor.fetchone()
+    return Put(added, changed, total - added - changed, behind, behind_from)
+
+
+def _listed(columns: Sequence[str], table: str | None = None) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(table, c) if table else sql.Identifier(c) for c in columns)
 
 
 def _as_csv(chunk: pa.RecordBatch) -> io.BytesIO:
@@ -252,10 +290,10 @@ def _outage(url: str) -> Generator[None, None, None]:
             raise ContractError(f"{SETTING} is not an address that Postgres takes") from None
         raise ContractError(f"Postgres at {where} refuses: {_said(error)}") from None
     except adbc_driver_manager.Error as error:
-        first = str(error).strip().splitlines()[0]
         if (error.sqlstate or "").startswith("42"):  # syntax, names, rights (PostgreSQL manual, appendix A)
+            first = str(error).strip().splitlines()[0]
             raise ContractError(f"Postgres at {where} refuses: {first}") from None
-        raise OutageError(f"Postgres at {where} broke off: {first}; run again once it answers") from None
+        raise _broken_off(str(error), where, error.sqlstate) from None
 
 
 @contextmanager
@@ -277,10 +315,20 @@ def _unbroken(batches: pa.RecordBatchReader, url: str) -> Iterator[pa.RecordBatc
         except StopIteration:
             return
         except (pa.ArrowException, OSError) as error:
-            where = url.rpartition("@")[2].partition("?")[0]
-            first = str(error).strip().splitlines()[0]
-            raise OutageError(f"Postgres at {where} broke off: {first}; run again once it answers") from None
+            raise _broken_off(str(error), url.rpartition("@")[2].partition("?")[0]) from None
         yield batch
+
+
+def _broken_off(text: str, where: str, sqlstate: str | None = None) -> DataError | OutageError:
+    """Tell a value that cannot be read from a server that went away; what a server says of a value is not repeated."""
+    code = sqlstate or ""
+    if code[:2] in OUTAGES or (not code and ("ERROR:" not in text or "canceling" in text)):
+        first = text.strip().splitlines()[0]
+        return OutageError(f"Postgres at {where} broke off: {first}; run again once it answers")
+    return DataError(
+        f"Postgres at {where} cannot read a record of the table{f' (SQLSTATE {code})' if code else ''}: "
+        "a value does not fit what the table or view makes of it"
+    )
 
 
 def _said(error: psycopg2.Error) -> str:

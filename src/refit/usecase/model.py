@@ -25,6 +25,7 @@ from refit.usecase.policy import (
 
 RECORD_ID: Final = "record_id"
 LOADED_AT: Final = "loaded_at"
+DATE: Final = parse_rule("date")
 RESERVED = "_"
 """Column names that start so belong to `refit`: `_key`, `_arrived_at`, `_event_time`."""
 
@@ -33,11 +34,13 @@ class Source(Part):
     """The lender's table, its key, and the column by which it orders what is new.
 
     A file may have neither: `refit load` then adds a `record_id`, made from the row's content, and `loaded_at`.
+    A record may be committed some time after the moment it bears; for `settle_minutes` it is looked for.
     """
 
     table: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*$")]
     key: str = RECORD_ID
     arrived_at: str = LOADED_AT
+    settle_minutes: Annotated[float, Field(ge=0, le=100_000)] = 0
 
     @model_validator(mode="after")
     def _two_columns(self) -> Self:
@@ -49,11 +52,13 @@ class Source(Part):
 class Feature(Part):
     """One input of the model, or a value derived from several columns.
 
-    A value outside `min` and `max` or not among `choices` is refused; a value in `unknown` counts as missing.
-    `reason` is what an applicant is told where it spoke most against them.
+    It reads the column of its own name, or the one named in `column`. A value outside `min` and `max` or not among
+    `choices` is refused; a value in `unknown` counts as missing. `reason` is what an applicant is told where it spoke
+    most against them.
     """
 
     type: Literal["number", "category"]
+    column: str | None = None
     parse: str | None = None
     from_: Annotated[str | None, Field(alias="from")] = None
     min: float | None = None
@@ -81,6 +86,8 @@ class Feature(Part):
                 raise ValueError(str(error)) from None
             if self.type != "number":
                 raise ValueError("a feature with 'from' is a number")
+            if self.column is not None:
+                raise ValueError("'from' names its columns itself; leave 'column' out")
         if self.type == "category" and (self.min is not None or self.max is not None):
             raise ValueError("'min' and 'max' belong to a number; a category takes 'choices'")
         if self.type == "number" and self.choices is not None:
@@ -94,9 +101,10 @@ class Feature(Part):
 
 
 class InputColumn(Part):
-    """A source column the model reads, and the rule that reads it: what a request sends, and what the lake keeps."""
+    """One input, by the name a request sends and the lake keeps; the source column it stands in, and how it is read."""
 
     name: str
+    column: str
     type: Literal["number", "category"]
     rule: str
     min: float | None = None
@@ -135,7 +143,7 @@ class UseCase(Part):
     example: dict[str, float | str | None] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _one_label_and_its_day(self) -> Self:
         if (self.task == "multiclass") != isinstance(self.label, Multiclass):
             raise ValueError("task 'multiclass' and a label with 'classes' go together")
         if self.event_time is None and isinstance(self.label, OutcomeDate):
@@ -144,26 +152,33 @@ class UseCase(Part):
             raise ValueError("split.by time needs 'event_time'; without one say 'split: {by: random}'")
         if self.maturity.unripe == "hazard" and not isinstance(self.label, OutcomeDate):
             raise ValueError("maturity.unripe hazard needs a label with 'happened_on'")
+        known_on = getattr(self.label, "known_on", None)
+        if known_on is not None and self.label_columns.get(known_on.column, DATE).kind != "date":
+            raise ValueError(f"label.known_on: {known_on.column} is no date")
+        return self
+
+    @model_validator(mode="after")
+    def _names_what_is_there(self) -> Self:
         categories = [name for name, feature in self.features.items() if feature.type == "category"]
         if strange := [name for name in self.gate.segments if name not in categories]:
-            raise ValueError(f"gate.segments: {', '.join(strange)}: no category feature; choose from {', '.join(categories)}")
-        known_on = getattr(self.label, "known_on", None)
-        if known_on is not None and self.label_columns[known_on.column].kind != "date":
-            raise ValueError(f"label.known_on: {known_on.column} is no date")
+            raise ValueError(
+                f"gate.segments: {', '.join(strange)}: no category feature; choose from {', '.join(categories)}"
+            )
         for name, expression in self.expressions.items():
             if derived := [operand for operand in expression.names if operand in self.expressions]:
                 raise ValueError(f"features.{name}: {', '.join(derived)} is derived itself; name source columns only")
         if shown := set(self.protected) & set(self.label_columns):
             raise ValueError(f"protected: {', '.join(sorted(shown))}: the label is made from it")
-        if strange := set(self.example) - set(self.inputs):
+        if unknown := sorted(set(self.example) - set(self.inputs)):
             raise ValueError(
-                f"example: {', '.join(sorted(strange))}: no input of the model; inputs are {', '.join(self.inputs)}"
+                f"example: {', '.join(unknown)}: no input of the model; inputs are {', '.join(self.inputs)}"
             )
         return self
 
     @model_validator(mode="after")
     def _no_feature_reads_what_it_must_not(self) -> Self:
-        source, inputs = self.source, set(self.inputs)
+        source = self.source
+        inputs = {*self.inputs, *(column.column for column in self.inputs.values())}
         barred = {
             **dict.fromkeys(self.protected, "protected, so no feature may read it"),
             source.key: "the key identifies a record and is no feature",
@@ -178,7 +193,7 @@ class UseCase(Part):
                 raise ValueError(f"features: {', '.join(names)}: {why}")
         if taken := sorted(set(self.expressions) & {*barred, self.event_column}):
             raise ValueError(f"features: {', '.join(taken)}: a column already; give what is derived another name")
-        named = dict.fromkeys([*self.features, *self.inputs, *self.protected, *self.label_columns])
+        named = dict.fromkeys([*self.features, *sorted(inputs), *self.protected, *self.label_columns])
         if reserved := [name for name in named if name.startswith(RESERVED)]:
             raise ValueError(f"features: {', '.join(reserved)}: names that start with '_' belong to refit")
         return self
@@ -200,7 +215,7 @@ class UseCase(Part):
 
     @cached_property
     def inputs(self) -> dict[str, InputColumn]:
-        """The source columns the features read, by name, in order of appearance.
+        """What the features read, by the name a request sends it under, in order of appearance.
 
         A column read by an expression alone is a number, parsed by the feature's own rule, or else as the first column
         of the same expression that has one.
@@ -210,20 +225,21 @@ class UseCase(Part):
             if feature.from_ is None:
                 shared = set(InputColumn.model_fields) & set(Feature.model_fields)
                 rule = feature.parse or ("number" if feature.type == "number" else "text")
-                found[name] = InputColumn(name=name, rule=rule, **feature.model_dump(include=shared))
+                given = feature.model_dump(include=shared) | {"column": feature.column or name}
+                found[name] = InputColumn(name=name, rule=rule, **given)
         for name, expression in self.expressions.items():
             rules = [found[operand].rule for operand in expression.names if operand in found]
             rule = self.features[name].parse or (rules[0] if rules else "number")
             for operand in expression.names:
                 if operand not in found:
-                    found[operand] = InputColumn(name=operand, type="number", rule=rule)
+                    found[operand] = InputColumn(name=operand, column=operand, type="number", rule=rule)
                 elif found[operand].type != "number":
                     raise ValueError(f"features.{name}: {operand} is a category and cannot stand in an expression")
         return found
 
     @cached_property
     def label_columns(self) -> dict[str, ParseRule]:
-        """The source columns the label is made from, and how each is read."""
+        """The source columns the label is made from, and how each is read; the event's own day is kept as such."""
         match self.label:
             case OutcomeDate(happened_on=moment):
                 columns = {moment.column: moment.parse}
@@ -232,6 +248,6 @@ class UseCase(Part):
             case OutcomeClass(column=column) | Multiclass(column=column):
                 columns = {column: "text"}
         known_on = getattr(self.label, "known_on", None)
-        if known_on is not None:
+        if known_on is not None and known_on.column != self.event_column:
             columns.setdefault(known_on.column, known_on.parse)
         return {name: parse_rule(rule) for name, rule in columns.items()}

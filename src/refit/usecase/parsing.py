@@ -5,6 +5,7 @@ One implementation serves the loader, the intake and the served model, so they c
 
 import math
 import re
+from calendar import isleap
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ _AMOUNT: Final = re.compile(
     re.VERBOSE,
 )
 _FIRST_NUMBER: Final = re.compile(r"[+-]?(\d{1,3}(,\d{3})+(?!\d)(\.\d+)?|(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?)")
+_INFINITE: Final = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 _LONGEST_AMOUNT: Final = 100  # characters; a longer text is none, and would take the pattern long to refuse
 
 
@@ -34,12 +36,15 @@ class ParseRule:
     """A named way to read a cell.
 
     `parse` takes a stripped, non-empty text and returns the value, or None where the text holds none.
-    It raises ValueError where the text is not what the rule expects.
+    It raises ValueError where the text is not what the rule expects. `of_date` makes the same value of a date, where a
+    column holds dates already; `short_year` tells that the century of a text is a guess.
     """
 
     text: str
     kind: Kind
     parse: Callable[[str], Parsed | None]
+    of_date: Callable[[datetime], float] | None = None
+    short_year: bool = False
 
     def read(self, cell: str, unknown: tuple[str, ...] = ()) -> Parsed | None:
         """Return the value of a cell as it stands in a file or a request; an empty or `unknown` one holds none.
@@ -58,17 +63,35 @@ def parse_rule(text: str) -> ParseRule:
         ContractError: No such rule, or its argument is wrong.
     """
     name, colon, argument = text.partition(":")
+    if name == "year":
+        return _year(text, argument if colon else None)
     if name in _PLAIN and not colon:
         kind, parse = _PLAIN[name]
         return ParseRule(text, kind, parse)
     if name in _WITH_ARGUMENT and argument:
         kind, make = _WITH_ARGUMENT[name]
         return ParseRule(text, kind, make(argument))
-    choices = ", ".join([*_PLAIN, *(f"{name}:{_HINTS[name]}" for name in _WITH_ARGUMENT)])
+    choices = ", ".join([*_PLAIN, "year", *(f"{name}:{hint}" for name, hint in _HINTS.items())])
     raise ContractError(f"unknown parse rule {text!r}; choose from {choices}")
 
 
+def year(moment: datetime) -> float:
+    """Return a date as a number of years, its day as the fraction.
+
+    >>> year(datetime(1990, 7, 2, tzinfo=UTC))
+    1990.4986301369863
+    """
+    return moment.year + (moment.timetuple().tm_yday - 1) / (366 if isleap(moment.year) else 365)
+
+
+def _year(text: str, layout: str | None) -> ParseRule:
+    parse = _iso_date if layout is None else _date(layout)
+    return ParseRule(text, "number", lambda cell: year(parse(cell)), year, layout is not None and "%y" in layout)
+
+
 def _number(text: str) -> float:
+    if _INFINITE.fullmatch(text):
+        raise ValueError("not a finite number")
     if not _NUMBER.fullmatch(text):
         raise ValueError("not a number")
     value = float(text)
@@ -187,4 +210,4 @@ _WITH_ARGUMENT: Final[dict[str, tuple[Kind, Callable[[str], Callable[[str], Pars
     "suffix": ("text", _suffix),
     "match": ("text", _match),
 }
-_HINTS: Final = {"date": "LAYOUT", "prefix": "N", "suffix": "N", "match": "REGEX"}
+_HINTS: Final = {"date": "LAYOUT", "year": "LAYOUT", "prefix": "N", "suffix": "N", "match": "REGEX"}

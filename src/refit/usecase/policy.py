@@ -91,8 +91,9 @@ class Maturity(Part):
 
 
 class Score(Part):
-    """Points from the calibrated odds: `base` points stand for `base_odds` good to one bad; each `to_double` more
-    points double them. `bands` gives each band its least points.
+    """Points from the calibrated odds, and the least points of each band.
+
+    `base` points stand for `base_odds` good to one bad; each `to_double` more points double the odds.
 
     Siddiqi 2006, Credit Risk Scorecards, chapter 6, Scaling.
     """

@@ -49,7 +49,7 @@ def test_every_step_prints_one_json_object(refit, file):
     code, out, _ = refit("load", "loans", file(SOUND), "--json")
     assert (code, json.loads(out)) == (
         0,
-        {"table": "source.loans", "added": 2, "changed": 0, "unchanged": 0, "rejected": 0, "reasons": {}},
+        {"table": "source.loans", "added": 2, "changed": 0, "unchanged": 0, "rejected": 0, "reasons": {}, "behind": 0},
     )
     code, out, _ = refit("ingest", "loans", "--as-of", "2003-06-01", "--json")
     assert (code, json.loads(out)["ingested"], json.loads(out)["watermark"]["key"]) == (0, 1, "A1")
@@ -98,7 +98,7 @@ def test_a_file_that_is_not_there_is_exit_code_3(refit, tmp_path):
 def test_an_unknown_use_case_is_exit_code_2_and_names_those_there_are(refit, command):
     code, _, err = refit(*command)
     assert code == 2
-    assert "unknown use case 'cards'; choose from demo, loans, sba" in err
+    assert "unknown use case 'cards'; choose from customer_segmentation, demo, loan_approval, loans, loantap, npl, retail_churn, sba" in err
 
 
 def test_a_source_without_the_table_is_exit_code_2(refit):

@@ -8,7 +8,7 @@ from refit.errors import ContractError, OutageError
 from refit.loop import asof
 from refit.loop.ingest import ingest
 from refit.loop.wiring import World
-from refit.store.source import Source, Watermark
+from refit.store.source import Filing, Source, Watermark
 from tests.integration.conftest import other_database, run
 
 DAY = datetime(2003, 6, 30, 23, 59, 59, 999_999, tzinfo=UTC)
@@ -424,7 +424,7 @@ def test_the_right_to_select_is_enough(world, declare, table, reader):
     limited = World(world.settings, world.ledger, Source(reader), world.lake, world.reports)
     assert ingest(limited, declare(), DAY).n_records == 1
     with pytest.raises(ContractError, match="lacks a right"):
-        limited.source.put("source.cards", [("id", "text")], "id", iter([]))
+        limited.source.put("source.cards", [("id", "text")], Filing("id", "id"), iter([]))
 
 
 def test_without_the_right_to_select_the_contract_says_so(world, declare, table, reader, sql):

@@ -10,7 +10,7 @@ import pytest
 from refit.errors import ContractError, DataError, OutageError, RefitError
 from refit.loop import asof
 from refit.loop.ingest import ingest
-from refit.loop.load import load
+from refit.loop.load import load as load_at
 from refit.loop.wiring import World
 from refit.store.source import Source
 
@@ -18,6 +18,10 @@ DAY = datetime(2003, 12, 31, tzinfo=UTC)
 HEADER = "id,changed_at,asked_on,amount,income,region,purpose,sex,lost_on,note"
 ROW = 'A1,2003-06-01,2003-01-01,10,"$1,200.00 ",north,car,f,2003-05-05,as it is '
 SOUND = f"{HEADER}\n{ROW}\nB2,2003-06-02,2003-01-02,20,$100,,home,,,\n"
+
+
+def load(world, usecase, path, **options):
+    return load_at(world, usecase, path, **({"loaded_at": DAY} | options))
 
 
 def loaded(world, usecase, path, **options) -> tuple[int, int, int, int]:

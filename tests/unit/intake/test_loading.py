@@ -1,12 +1,14 @@
+import re
 from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
 
 from refit.errors import DataError
-from refit.intake.loading import LONGEST_KEY, load_rows, table_columns
+from refit.intake.loading import LONGEST_KEY, Seen, load_rows, table_columns
 from tests.unit.usecase.declared import usecase
 
+LOADED = datetime(2004, 1, 1, 12, tzinfo=UTC)
 ROW = {
     "id": "A1",
     "changed_at": "2003-06-30",
@@ -21,10 +23,10 @@ ROW = {
 }
 
 
-def load(*changes: dict, keys: set[str] | None = None, made=None):
+def load(*changes: dict, seen: Seen | None = None, made=None):
     rows = [ROW | change for change in changes]
     raw = pa.RecordBatch.from_arrays([pa.array([row[name] for row in rows]) for name in ROW], list(ROW))
-    return load_rows(raw, made or usecase(), set() if keys is None else keys)
+    return load_rows(raw, made or usecase(), Seen() if seen is None else seen, LOADED)
 
 
 def reasons(*changes: dict) -> dict[int, list[str]]:
@@ -97,10 +99,10 @@ def test_what_the_contract_forbids_but_parses_is_the_lenders_to_hold():
 
 
 def test_the_first_of_a_key_counts_over_the_whole_file():
-    keys: set[str] = set()
-    assert load({"id": "a"}, {"id": "b"}, {"id": "a"}, keys=keys).refused.keys() == {2}
-    assert load({"id": " b "}, {"id": "c"}, keys=keys).refused.keys() == {0}
-    assert keys == {"a", "b", "c"}
+    seen = Seen()
+    assert load({"id": "a"}, {"id": "b"}, {"id": "a"}, seen=seen).refused.keys() == {2}
+    assert load({"id": " b "}, {"id": "c"}, seen=seen).refused.keys() == {0}
+    assert seen.keys == {"a", "b", "c"}
 
 
 def test_a_refused_row_does_not_take_its_key():
@@ -113,7 +115,7 @@ def test_a_typed_key_keeps_every_digit():
     raw = load({}).rows
     columns = dict(zip(raw.schema.names, raw.columns, strict=True)) | {"id": pa.array([1234567890123.0])}
     rows = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
-    assert load_rows(rows, usecase(), set()).rows.column("id").to_pylist() == ["1234567890123"]
+    assert load_rows(rows, usecase(), Seen(), LOADED).rows.column("id").to_pylist() == ["1234567890123"]
 
 
 def test_a_column_that_is_no_plain_value_refuses_the_file():
@@ -121,10 +123,89 @@ def test_a_column_that_is_no_plain_value_refuses_the_file():
     columns = dict(zip(raw.schema.names, raw.columns, strict=True)) | {"note": pa.array([[1, 2]])}
     rows = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
     with pytest.raises(DataError, match="column note holds list"):
-        load_rows(rows, usecase(), set())
+        load_rows(rows, usecase(), Seen(), LOADED)
 
 
 def test_a_number_in_unknown_is_missing_from_the_start():
     made = usecase({"features.amount": {"type": "number", "unknown": ["n/a", "-1"]}})
     found = load({"amount": "n/a"}, {"id": "B", "amount": "-1"}, {"id": "C", "amount": "2"}, made=made)
     assert found.rows.column("amount").to_pylist() == [None, None, 2.0]
+
+
+PLAIN = {name: cell for name, cell in ROW.items() if name not in {"id", "changed_at"}}
+DATELESS = {"source.key": None, "source.arrived_at": None, "event_time": None, "split": {"by": "random"},
+            "label": {"name": "bad", "column": "lost_on", "bad": ["yes"], "good": ["no"]}}  # fmt: skip
+
+
+def plain(*rows: dict, seen: Seen | None = None) -> list[dict]:
+    raw = pa.RecordBatch.from_pylist(list(rows))
+    return load_rows(raw, usecase(DATELESS), seen or Seen(), LOADED).rows.to_pylist()
+
+
+def test_a_file_without_key_and_date_gets_an_id_of_its_content_and_the_moment_of_the_load():
+    (row,) = plain(PLAIN)
+    assert re.fullmatch("[0-9a-f]{16}-1", row["record_id"])
+    assert row["loaded_at"] == LOADED
+    assert dict(table_columns(list(PLAIN), usecase(DATELESS)))["loaded_at"] == "timestamp with time zone"
+
+
+def test_rows_alike_are_counted_through_over_the_whole_file():
+    seen = Seen()
+    first, second = plain(PLAIN, PLAIN, seen=seen)
+    (third,) = plain(PLAIN, seen=seen)
+    stem = first["record_id"].removesuffix("1")
+    assert [row["record_id"] for row in (first, second, third)] == [f"{stem}1", f"{stem}2", f"{stem}3"]
+
+
+def test_an_id_depends_on_every_cell_and_on_no_order_of_columns():
+    turned = dict(reversed(PLAIN.items()))
+    assert plain(PLAIN)[0]["record_id"] == plain(turned)[0]["record_id"]
+    for name in PLAIN:
+        assert plain(PLAIN | {name: "7"})[0]["record_id"] != plain(PLAIN)[0]["record_id"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"region": "a,b", "purpose": "c"}, {"region": "a", "purpose": "b,c"}),
+        ({"region": 'a","b', "purpose": ""}, {"region": "a", "purpose": "b"}),
+        ({"region": "", "purpose": "x"}, {"region": "x", "purpose": ""}),
+        ({"region": None}, {"region": ""}),
+    ],
+    ids=["a comma", "a quote", "another column", "missing and empty"],
+)
+def test_cells_that_join_to_one_text_make_two_ids(one, other):
+    assert plain(PLAIN | one)[0]["record_id"] != plain(PLAIN | other)[0]["record_id"]
+
+
+def test_a_file_that_has_the_columns_itself_keeps_them():
+    (row,) = plain(PLAIN | {"record_id": "mine", "loaded_at": "2003-01-01"})
+    assert (row["record_id"], row["loaded_at"]) == ("mine", datetime(2003, 1, 1, tzinfo=UTC))
+
+
+def test_a_key_of_the_lenders_own_is_never_made_up():
+    with pytest.raises(DataError, match="the file lacks id, changed_at"):
+        table_columns(list(PLAIN), usecase())
+
+
+def test_a_label_column_that_the_file_lacks_refuses_it():
+    with pytest.raises(DataError, match="the file lacks lost_on"):
+        table_columns([name for name in PLAIN if name != "lost_on"], usecase(DATELESS))
+
+
+@pytest.mark.parametrize("cell", ["inf", "-Infinity", "1e999"])
+def test_an_infinite_number_is_a_reject(cell):
+    assert reasons({"amount": cell}) == {0: ["amount: not a finite number"]}
+
+
+def test_an_infinite_float_is_a_reject():
+    rows = load({}).rows
+    columns = dict(zip(rows.schema.names, rows.columns, strict=True)) | {"amount": pa.array([float("inf")])}
+    found = load_rows(pa.RecordBatch.from_arrays(list(columns.values()), list(columns)), usecase(), Seen(), LOADED)
+    assert found.refused[0][0].why == "not a finite number"
+
+
+def test_a_column_that_two_features_read_each_its_own_way_stays_a_text():
+    made = usecase({"features.head": {"type": "category", "column": "amount", "parse": "prefix:1"}})
+    assert dict(table_columns(list(ROW), made))["amount"] == "text"
+    assert load({}, made=made).rows.column("amount").to_pylist() == ["1200"]

@@ -179,3 +179,48 @@ def test_rows_are_judged_alone_however_they_are_cut_into_batches(changes, cut):
     parts = [validate(batch(*changes[:cut]), usecase()), validate(batch(*changes[cut:]), usecase())]
     assert whole.records.to_pylist() == [record for part in parts for record in part.records.to_pylist()]
     assert [reject.reasons for reject in whole.rejects] == [reject.reasons for part in parts for reject in part.rejects]
+
+
+AGE = {"features.age": {"type": "number", "from": "asked_on - born_on", "parse": "year:%b-%y", "min": 0}}
+
+
+def aged(asked_on: str | datetime, born_on: str):
+    made = usecase({**AGE, "event_time": {"column": "asked_on", "parse": "date:%b-%y"}})
+    row = RECORD | {"asked_on": asked_on, "born_on": born_on}
+    kinds = {
+        name: pa.timestamp("us", "UTC") if isinstance(cell, datetime) else pa.string() for name, cell in row.items()
+    }
+    raw = pa.RecordBatch.from_arrays([pa.array([row[name]], kinds[name]) for name in row], list(row))
+    return validate(raw, made)
+
+
+@pytest.mark.parametrize("asked_on", ["Jan-15", datetime(2015, 1, 1, tzinfo=UTC)], ids=["text", "date"])
+@pytest.mark.parametrize(("born_on", "years"), [("Jan-90", 1990.0), ("Jan-62", 1962.0), ("Jan-15", 2015.0)])
+def test_a_year_of_two_digits_is_never_after_the_event(asked_on, born_on, years):
+    found = aged(asked_on, born_on)
+    assert found.rejects == []
+    assert found.records.column("born_on").to_pylist() == [years]
+    assert found.records.column("asked_on").to_pylist() == [2015.0]
+
+
+def test_a_difference_of_years_out_of_its_range_is_a_reject():
+    (reject,) = aged("Jan-15", "Mar-15").rejects
+    assert reject.reasons == (Reason("age", "below 0"),)
+
+
+def test_a_record_without_an_event_of_its_own_dates_from_its_arrival():
+    label = {"name": "bad", "column": "lost_on", "bad": ["yes"], "good": ["no"]}
+    made = usecase({"event_time": None, "split": {"by": "random"}, "label": label})
+    assert "asked_on" not in source_columns(made)
+    record = validate(batch({}), made).records.to_pylist()[0]
+    assert record["_event_time"] == record["_arrived_at"] == datetime(2003, 6, 30, 18, tzinfo=UTC)
+    (reject,) = validate(batch({"changed_at": None}), made).rejects
+    assert reject.reasons == (Reason("changed_at", "missing"),)
+
+
+def test_a_feature_of_another_name_is_read_from_its_column_and_kept_under_its_own():
+    made = usecase({"features.coast": {"type": "category", "column": "region", "parse": "prefix:1"}})
+    assert source_columns(made).count("region") == 1
+    assert "coast" not in source_columns(made)
+    record = validate(batch({}), made).records.to_pylist()[0]
+    assert (record["region"], record["coast"]) == ("north", "n")

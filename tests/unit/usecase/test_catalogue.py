@@ -47,8 +47,20 @@ def test_the_example_of_every_built_in_use_case_answers(name):
     assert problems == []
 
 
-def test_sba_and_demo_come_with_refit():
-    assert {"demo", "sba"} <= set(names())
+def test_seven_use_cases_come_with_refit():
+    assert names() == [
+        *("customer_segmentation", "demo", "loan_approval", "loantap", "npl", "retail_churn", "sba"),
+    ]
+
+
+@pytest.mark.parametrize("name", BUILT_IN_NAMES)
+def test_every_feature_of_a_built_in_use_case_has_a_title(name):
+    assert [feature for feature, said in find(name).features.items() if said.title is None] == []
+
+
+def test_no_two_nights_begin_at_once():
+    schedules = [find(name).schedule for name in names()]
+    assert len(set(schedules)) == len(schedules)
 
 
 def test_a_file_of_yours_goes_before_a_built_in_one(file, tmp_path):
@@ -64,7 +76,7 @@ def test_a_file_of_yours_is_found_by_its_name(file, tmp_path):
 
 
 def test_an_unknown_use_case_names_those_there_are():
-    with pytest.raises(ContractError, match=r"unknown use case 'nope'; choose from demo, .*sba"):
+    with pytest.raises(ContractError, match=r"unknown use case 'nope'; choose from customer_segmentation, demo, .*sba"):
         find("nope")
 
 
@@ -122,9 +134,15 @@ def test_a_folder_is_no_file(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"gaet": {}}, "gaet: unknown key; choose from drift, event_time, example, features, gate, known_later"),
-        ({"gate.min_gian": 1}, "gate.min_gian: unknown key; choose from calibration_error_max, floor, min_gain"),
-        ({"features.amount.mini": 1}, "features.amount.mini: unknown key; choose from choices, from, max, min, parse"),
+        (
+            {"gaet": {}},
+            "gaet: unknown key; choose from balancing, drift, event_time, example, features, gate",
+        ),
+        ({"gate.min_gian": 1}, "gate.min_gian: unknown key; choose from bundle_mb_max, calibration_error_max, floor"),
+        (
+            {"features.amount.mini": 1},
+            "features.amount.mini: unknown key; choose from choices, column, from, max, min",
+        ),
         ({"objective": {"decide": {"max": "f1"}}}, "objective.decide.max: unknown key; choose from approval_rate"),
         ({"label.bad": ["x"]}, "label.bad: unknown key; choose from happened_on, name, within_months"),
         ({"label.happened_on.day": 1}, "label.happened_on.day: unknown key; choose from column, parse"),
@@ -133,7 +151,7 @@ def test_a_folder_is_no_file(tmp_path):
         ({"label.name": None}, "label.name: missing"),
         ({"features.amount.type": None}, "features.amount.type: missing"),
         ({"task": "regression"}, "task: Input should be 'binary' or 'multiclass'"),
-        ({"learners": ["lightgbm"]}, "learners.0: Input should be 'logistic_regression' or 'xgboost'"),
+        ({"learners": ["lightgbm"]}, "learners.0: Input should be 'logistic_regression', 'decision_tree'"),
         ({"objective.metric": "auc"}, "objective.metric: Input should be 'roc_auc', 'average_precision'"),
         ({"gate.floor": {"auc": 0.5}}, "gate.floor.auc.[key]: Input should be 'roc_auc'"),
         (

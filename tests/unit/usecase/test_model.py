@@ -180,3 +180,75 @@ def test_a_use_case_reads_back_what_it_writes():
 def test_a_use_case_does_not_change():
     with pytest.raises(ValidationError, match="frozen"):
         usecase().name = "other"
+
+
+DATELESS = {"event_time": None, "label": CLASS, "split": {"by": "random"}}
+
+
+def test_a_use_case_without_an_event_dates_from_the_arrival():
+    assert usecase(DATELESS).event_column == "changed_at"
+    assert usecase().event_column == "asked_on"
+
+
+def test_a_file_without_key_and_date_goes_by_the_loaders_own():
+    made = usecase({**DATELESS, "source.key": None, "source.arrived_at": None})
+    assert (made.source.key, made.source.arrived_at, made.event_column) == ("record_id", "loaded_at", "loaded_at")
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"event_time": None, "split": {"by": "random"}}, "label.within_months counts from the event"),
+        ({"event_time": None, "label": CLASS}, "split.by time needs 'event_time'"),
+        ({**DATELESS, "maturity": {"unripe": "hazard"}}, "maturity.unripe hazard needs a label with 'happened_on'"),
+        ({**DATELESS, "source.key": None, "features.record_id": {"type": "category"}}, "record_id: the key identifies"),
+    ],
+    ids=["months from no event", "time split of no event", "hazard of no date", "the added key"],
+)
+def test_what_needs_a_date_is_refused_without_one(changes, why):
+    with pytest.raises(ValidationError) as error:
+        usecase(changes)
+    assert why in str(error.value)
+
+
+def test_classes_are_those_of_a_multiclass_label_in_order():
+    assert usecase({"label": MULTICLASS, "task": "multiclass"}).classes == ("A", "B", "C")
+    assert usecase().classes is None
+
+
+def test_a_feature_may_read_a_column_of_another_name():
+    zipped = {"type": "category", "column": "address", "parse": "suffix:5"}
+    inputs = usecase({"features.zip": zipped}).inputs
+    assert (inputs["zip"].name, inputs["zip"].column, inputs["zip"].rule) == ("zip", "address", "suffix:5")
+    assert inputs["amount"].column == "amount"
+    assert "address" not in inputs
+
+
+@pytest.mark.parametrize(
+    ("column", "why"),
+    [
+        ("paid", "paid: known only after the decision"),
+        ("sex", "sex: protected"),
+        ("id", "id: the key identifies a record"),
+        ("lost_on", "lost_on: known only after the decision"),
+        ("changed_at", "changed_at: moves when the outcome comes in"),
+        ("_key", "_key: names that start with '_' belong to refit"),
+    ],
+)
+def test_another_name_hides_no_column_a_feature_must_not_read(column, why):
+    with pytest.raises(ValidationError) as error:
+        usecase({"features.x": {"type": "category", "column": column}})
+    assert why in str(error.value)
+
+
+def test_a_derived_feature_names_its_columns_in_the_expression():
+    with pytest.raises(ValidationError, match="leave 'column' out"):
+        usecase({"features.x": {"type": "number", "from": "amount * 2", "column": "amount"}})
+
+
+def test_a_label_known_so_long_after_the_event_bars_no_feature_of_the_events_own_day():
+    label = {**CLASS, "known_on": {"column": "asked_on", "after_days": 365}}
+    age = {"type": "number", "from": "asked_on - born_on", "parse": "year"}
+    made = usecase({"label": label, "features.age": age})
+    assert list(made.label_columns) == ["status"]
+    assert {"asked_on", "born_on"} <= set(made.inputs)

@@ -202,3 +202,37 @@ def test_a_date_of_the_lenders_layout_is_read_back(date):
     assert parse_rule("date:%d-%b-%y").read(date.strftime("%d-%b-%y")) == datetime.combine(
         date, datetime.min.time(), UTC
     )
+
+
+@pytest.mark.parametrize(
+    ("rule", "text", "value"),
+    [
+        ("year", "1990-01-01", 1990.0),
+        ("year", "1990-07-02", 1990 + 182 / 365),
+        ("year", "2000-12-31", 2000 + 365 / 366),
+        ("year:%b-%y", "Jun-90", 1990 + 151 / 365),
+        ("year:%Y-%m", "1985-01", 1985.0),
+    ],
+)
+def test_a_year_is_a_number_that_counts_the_days_too(rule, text, value):
+    parsed = parse_rule(rule)
+    assert parsed.kind == "number"
+    assert parsed.read(text) == pytest.approx(value, abs=1e-9)
+
+
+@pytest.mark.parametrize(("rule", "short"), [("year", False), ("year:%Y-%m", False), ("year:%b-%y", True)])
+def test_a_layout_of_two_digits_tells_that_its_century_is_a_guess(rule, short):
+    assert parse_rule(rule).short_year is short
+
+
+@pytest.mark.parametrize("rule", ["year:", "year:%d", "year:%", "years"])
+def test_a_year_rule_that_names_no_year_is_refused(rule):
+    with pytest.raises(ContractError):
+        parse_rule(rule)
+
+
+@pytest.mark.parametrize("text", ["inf", "-Infinity", "+INF", "1e999", "-1e999"])
+@pytest.mark.parametrize("rule", ["number", "percent"])
+def test_an_infinite_number_is_refused_as_such(rule, text):
+    with pytest.raises(ValueError, match="not a finite number"):
+        parse_rule(rule).read(text)

@@ -1,0 +1,183 @@
+"""Records an ingest has passed: loaded or committed late, with a moment that lies before the watermark."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from refit.errors import DataError
+from refit.loop import asof
+from refit.loop.ingest import ingest
+from refit.loop.load import load
+
+DAY = datetime(2003, 12, 31, tzinfo=UTC)
+HEADER = "id,changed_at,asked_on,amount,income,region,purpose,sex,lost_on"
+A = "A,2003-06-01,2003-01-01,10,$100,north,car,f,"
+B = "B,2003-06-02,2003-01-02,20,$100,,home,,"
+EARLY = "C,2003-05-01,2003-01-03,30,$100,,home,,"
+BAD = "D,2003-05-02,2003-01-03,-1,$100,,home,,"
+
+
+@pytest.fixture
+def put(world, file):
+    def loaded(usecase, *rows: str, at: datetime = DAY):
+        return load(world, usecase, file("\n".join([HEADER, *rows, ""])), loaded_at=at)
+
+    return loaded
+
+
+def frame(world, usecase, day: datetime = DAY):
+    return asof.read(world, usecase, day).frame.set_index("_key")
+
+
+def test_an_outcome_filled_in_at_an_unmoved_moment_is_taken_in(world, declare, put):
+    usecase = declare()
+    assert put(usecase, A, B).behind == 0
+    assert ingest(world, usecase, DAY).n_records == 2
+    assert put(usecase, A + "2003-04-01", B).behind == 1
+    assert ingest(world, usecase, DAY).n_records == 1
+    assert frame(world, usecase)["_happened"].to_dict() == {"A": True, "B": False}
+    assert ingest(world, usecase, DAY).n_records == 0
+
+
+def test_an_outcome_taken_back_and_filled_in_again_is_followed_each_time(world, declare, put):
+    usecase = declare()
+    seen = []
+    for row in (A, A + "2003-04-01", A, A + "2003-04-01"):
+        put(usecase, row)
+        assert ingest(world, usecase, DAY).n_records == 1
+        seen.append(bool(frame(world, usecase)["_happened"]["A"]))
+    assert seen == [False, True, False, True]
+    assert len({batch.sha256 for batch in world.ledger.batches("loans")}) == 4
+
+
+def test_a_row_added_before_the_watermark_is_taken_in_once_and_the_watermark_stays(world, declare, put):
+    usecase = declare()
+    put(usecase, A, B)
+    reached = ingest(world, usecase, DAY).watermark
+    assert put(usecase, A, B, EARLY).behind == 1
+    found = ingest(world, usecase, DAY)
+    assert (found.n_records, found.watermark) == (1, reached)
+    assert ingest(world, usecase, DAY).n_records == 0
+    assert sorted(frame(world, usecase).index) == ["A", "B", "C"]
+
+
+def test_an_ingest_that_goes_back_does_so_once(world, declare, put, monkeypatch):
+    usecase = declare()
+    put(usecase, A, B)
+    ingest(world, usecase, DAY)
+    put(usecase, A, B, EARLY)
+    ingest(world, usecase, DAY)
+    monkeypatch.setattr(world.lake, "read", lambda *_: pytest.fail("went back again"))
+    assert ingest(world, usecase, DAY).n_records == 0
+
+
+def test_a_reject_before_the_watermark_is_counted_once(world, declare, put):
+    usecase = declare()
+    put(usecase, A, BAD)
+    assert ingest(world, usecase, DAY).n_rejected == 1
+    put(usecase, A, BAD, EARLY)
+    found = ingest(world, usecase, DAY)
+    assert (found.n_records, found.n_rejected) == (1, 0)
+    put(usecase, A + "2003-04-01", BAD, EARLY)
+    assert ingest(world, usecase, DAY).n_rejected == 0
+    assert world.ledger.count_rejects("loans") == 1
+
+
+@pytest.mark.parametrize("where", ["write", "acknowledge", "take up"])
+def test_killed_while_it_goes_back_nothing_is_lost_or_doubled(world, declare, put, monkeypatch, where):
+    usecase = declare()
+    put(usecase, A, B)
+    ingest(world, usecase, DAY)
+    put(usecase, A + "2003-04-01", B, EARLY)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        place = {"write": (world.lake, "write"), "acknowledge": (type(world.ledger), "acknowledge")}
+        patched.setattr(*place.get(where, (type(world.ledger), "record_run")), killed)
+        with pytest.raises(KeyboardInterrupt):
+            ingest(world, usecase, DAY)
+    again = ingest(world, usecase, DAY)
+    assert again.n_records == (0 if where == "take up" else 2)
+    assert sum(batch.n_records for batch in world.ledger.batches("loans")) == 4
+    assert len(world.lake.paths("loans")) == 2
+
+
+def test_a_load_that_fails_leaves_the_next_ingest_nothing_to_find(world, declare, put, file):
+    usecase = declare()
+    put(usecase, A, B)
+    ingest(world, usecase, DAY)
+    with pytest.raises(DataError):
+        load(world, usecase, file(f'{HEADER}\n{EARLY}\n"open,'), loaded_at=DAY)
+    assert ingest(world, usecase, DAY).n_records == 0
+
+
+def test_a_record_committed_late_is_found_while_it_may_settle(world, declare, sql):
+    usecase = declare({"source.settle_minutes": 60})
+    sql("CREATE SCHEMA source; CREATE TABLE source.loans (id text, changed_at timestamptz, asked_on date,"
+        " amount float8, income text, region text, purpose text, sex text, lost_on date)")  # fmt: skip
+    insert = "INSERT INTO source.loans VALUES (%s, %s, '2003-01-01', 10, '$1', NULL, 'car', 'f', NULL)"
+    noon = datetime(2003, 6, 1, 12, tzinfo=UTC)
+    sql(insert, "b", noon)
+    assert ingest(world, usecase, DAY).n_records == 1
+    sql(insert, "a", noon - timedelta(minutes=59))
+    sql(insert, "too late", noon - timedelta(minutes=61))
+    assert [ingest(world, usecase, DAY).n_records for _ in range(3)] == [1, 0, 0]
+    assert sorted(frame(world, usecase).index) == ["a", "b"]
+    assert world.ledger.watermark("loans") == (noon, "b")
+
+
+DATELESS = {"source.key": None, "source.arrived_at": None, "event_time": None, "split": {"by": "random"},
+            "label": {"name": "bad", "column": "lost_on", "bad": ["yes"], "good": ["no"]}}  # fmt: skip
+PLAIN = "amount,income,region,purpose,sex,lost_on"
+ROW = "10,$100,north,car,f,yes"
+NOON = datetime(2004, 1, 1, 12, tzinfo=UTC)
+
+
+def test_a_file_without_key_and_date_gets_both_and_a_second_load_adds_nothing(world, declare, file, sql):
+    usecase = declare(DATELESS)
+    path = file(f"{PLAIN}\n{ROW}\n{ROW}\n20,$200,,home,,no\n")
+    assert load(world, usecase, path, loaded_at=NOON).added == 3
+    before = sql("SELECT * FROM source.loans ORDER BY record_id")
+    again = load(world, usecase, path, loaded_at=NOON + timedelta(days=1))
+    assert (again.added, again.changed, again.unchanged) == (0, 0, 3)
+    assert sql("SELECT * FROM source.loans ORDER BY record_id") == before
+    assert ingest(world, usecase, NOON - timedelta(seconds=1)).n_records == 0
+    assert ingest(world, usecase, NOON).n_records == 3
+    found = asof.read(world, usecase, NOON).frame
+    assert found["_event_time"].tolist() == found["_arrived_at"].tolist() == [NOON] * 3
+    assert sorted(found["_label"]) == [0, 1, 1]
+
+
+def test_rows_of_a_second_file_of_the_same_moment_are_not_passed_over(world, declare, file):
+    usecase = declare(DATELESS)
+    for count in range(1, 6):
+        load(world, usecase, file(f"{PLAIN}\n{count},$100,north,car,f,yes\n"), loaded_at=NOON)
+        assert ingest(world, usecase, NOON).n_records == 1
+    assert sorted(asof.read(world, usecase, NOON).frame["amount"]) == [1, 2, 3, 4, 5]
+
+
+def test_a_changed_row_of_a_file_without_dates_comes_in_at_its_new_load(world, declare, file):
+    usecase = declare({**DATELESS, "source.key": "id"})
+    first, second = (f"id,{PLAIN}\nA,{ROW}\nB,{row}\n" for row in (ROW, ROW.replace("yes", "no")))
+    load(world, usecase, file(first), loaded_at=NOON)
+    ingest(world, usecase, NOON)
+    later = NOON + timedelta(days=1)
+    changed = load(world, usecase, file(second), loaded_at=later)
+    assert (changed.changed, changed.behind) == (1, 0)
+    assert ingest(world, usecase, later).n_records == 1
+    assert frame(world, usecase, NOON)["_label"].to_dict() == {"A": 1, "B": 1}
+    assert frame(world, usecase, later)["_label"].to_dict() == {"A": 1, "B": 0}
+
+
+def test_a_value_that_postgres_cannot_read_is_the_records_fault_and_is_not_told(world, declare, sql):
+    sql("CREATE SCHEMA source; CREATE TABLE source.raw AS SELECT i::text AS id, now() - interval '1 day' AS changed_at,"
+        " CASE WHEN i = 69999 THEN 'secret77' ELSE i::text END AS amount FROM generate_series(1, 70000) AS i;"
+        " CREATE VIEW source.loans AS SELECT id, changed_at, changed_at AS asked_on, amount::float8 AS amount,"
+        " '$1'::text AS income, 'north'::text AS region, 'car'::text AS purpose, 'f'::text AS sex,"
+        " NULL::date AS lost_on FROM source.raw")  # fmt: skip
+    with pytest.raises(DataError) as error:
+        ingest(world, declare(), datetime.now(UTC))
+    assert "secret77" not in str(error.value)
+    assert world.lake.paths("loans") == []
