@@ -1,8 +1,9 @@
 """Look at what arrived, conclude what to do, and keep the reasons and the report."""
 
+import math
 from dataclasses import asdict, dataclass
-from datetime import datetime
-from typing import Any, Literal
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
 from uuid import uuid4
 
 import numpy as np
@@ -10,20 +11,25 @@ import pandas as pd
 import structlog
 
 from refit.loop import asof
-from refit.loop.release import bundle_folder
+from refit.loop.sides import Sides, predicted, scored, sides, window, with_score
 from refit.loop.wiring import World
 from refit.monitoring import report as drift_report
+from refit.monitoring.live import live_drift
 from refit.monitoring.profile import Profile, profile
 from refit.monitoring.psi import Drift, drift
 from refit.monitoring.triage import Decision, Evidence, OpenRequest, Performance, Reason, triage
-from refit.scoring import bundle as bundles
 from refit.scoring.bundle import Bundle
 from refit.scoring.intervals import metric_interval
 from refit.scoring.metrics import expected_calibration_error
 from refit.store.rows import DecisionRow, ReportRow
+from refit.training.maturity import first_ripe_on
 from refit.usecase.model import UseCase
 
 log = structlog.get_logger()
+
+LIVE_WINDOW: Final = timedelta(days=30)
+LIVE_MOST: Final = 20_000
+"""Requests that are compared, the newest: more would show no more, and are read from the database every night."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,8 @@ class Monitored:
     report_id: str | None
     n_reference: int
     n_current: int
+    live: Drift | None = None
+    performance: Performance | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -45,16 +53,9 @@ class Monitored:
             "report": self.report_id,
             "n_reference": self.n_reference,
             "n_current": self.n_current,
+            "live": self.live.to_json() if self.live is not None else None,
+            "performance": asdict(self.performance) if self.performance is not None else None,
         }
-
-
-@dataclass(frozen=True, slots=True)
-class _Sides:
-    """The two sides of a drift check. Without a champion, the reference is what one would be trained on."""
-
-    champion: Bundle | None
-    reference: pd.DataFrame
-    current: pd.DataFrame
 
 
 def monitor(world: World, usecase: UseCase, as_of: datetime, *, schedule_due: bool = False) -> Monitored:
@@ -65,30 +66,64 @@ def monitor(world: World, usecase: UseCase, as_of: datetime, *, schedule_due: bo
         OutageError: Postgres does not answer, or the disk is full.
     """
     seen = asof.read(world, usecase, as_of)
-    last = world.ledger.last_decision(usecase.name, as_of)
-    n_new, n_rejected = _since(world, usecase, last, seen.frame, as_of)
-    sides = _sides(world, usecase, seen.frame, as_of)
-    # A block stands until somebody has looked at its data again, new records or not.
-    nothing_new = last is not None and last.action != "block" and not n_new and not n_rejected
-    found = None if nothing_new or sides.current.empty else _drift(sides, usecase)
-    evidence = _evidence(world, usecase, as_of, sides, seen.frame, found, n_new, n_rejected, schedule_due)
+    passed = _passed(world, usecase, as_of)
+    n_new, n_rejected = _since(world, usecase, passed, seen.frame, as_of)
+    found = sides(world, usecase, seen.frame, as_of, passed)
+    # What was blocked counts as new until a decision lets it pass.
+    nothing_new = passed is not None and not n_new and not n_rejected
+    drifts = _Drifts() if nothing_new or found.current.empty else _drifts(found)
+    live = _live(world, found, as_of)
+    evidence = _evidence(world, usecase, as_of, found, drifts, live, n_new, n_rejected, schedule_due)
     decision = triage(evidence, usecase)
-    report_id = _report(world, usecase, as_of, sides, found, decision) if found is not None else None
+    report_id = _report(world, found, as_of, drifts.current, decision) if drifts.current is not None else None
     row = DecisionRow(
         usecase=usecase.name,
         as_of=as_of,
         action=decision.action,
         reasons=tuple(asdict(reason) for reason in decision.reasons),
-        drift=found.to_json() if found is not None else None,
+        drift=drifts.to_json(live),
         n_new=n_new,
-        champion=sides.champion.version if sides.champion is not None else None,
+        champion=found.champion.version if found.champion is not None else None,
         snapshot=seen.snapshot,
     )
     world.ledger.record_decision(row)
     log.info(
         "monitor.decided", usecase=usecase.name, action=decision.action, reasons=[r.code for r in decision.reasons]
     )
-    return Monitored(str(row.id), decision, found, report_id, len(sides.reference), len(sides.current))
+    return Monitored(
+        str(row.id),
+        decision,
+        drifts.current,
+        report_id,
+        len(found.reference),
+        len(found.current),
+        live,
+        evidence.performance,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Drifts:
+    """The drift of all current records, and of the new ones alone."""
+
+    current: Drift | None = None
+    new: Drift | None = None
+
+    def to_json(self, live: Drift | None) -> dict[str, Any] | None:
+        """Return what the ledger keeps: the drift of the current records, that of new and live ones beside it."""
+        if self.current is None:
+            return None
+        beside = {"new": self.new, "live": live}
+        return self.current.to_json() | {name: side.to_json() for name, side in beside.items() if side is not None}
+
+
+def _passed(world: World, usecase: UseCase, as_of: datetime) -> DecisionRow | None:
+    """Return the last decision that was no block: a block stands until its data has been looked at again."""
+    last = world.ledger.last_decision(usecase.name, as_of)
+    if last is None or last.action != "block":
+        return last
+    earlier = [row for row in world.ledger.decisions(usecase.name) if row.as_of <= as_of and row.action != "block"]
+    return max(earlier, key=lambda row: row.as_of, default=None)
 
 
 def _since(
@@ -106,41 +141,50 @@ def _since(
     return max(arrived, sum(row.n_records for row in taken_in)), sum(row.n_rejected for row in taken_in)
 
 
-def _sides(world: World, usecase: UseCase, frame: pd.DataFrame, as_of: datetime) -> _Sides:
-    live = world.ledger.live(usecase.name, as_of)
-    event = frame["_event_time"]
-    if live is None:
-        ripe = frame["_ripe"]
-        newest = event[ripe].max()
-        return _Sides(None, frame[ripe], frame[event > newest] if ripe.any() else frame[:0])
-    champion = bundles.load(bundle_folder(world, live.version))
-    trained_on = frame["_ripe"] & event.between(*_window(champion))
-    return _Sides(champion, frame[trained_on], frame[event > pd.Timestamp(champion.as_of)])
+def _drifts(found: Sides) -> _Drifts:
+    champion = found.champion
+    if champion is None:
+        return _Drifts(drift(profile(found.reference, found.usecase), found.current, found.usecase))
+    reference = Profile.from_json(champion.profile)
+
+    def of(frame: pd.DataFrame) -> Drift:
+        return drift(
+            reference,
+            frame,
+            found.usecase,
+            score=scored(champion, frame),
+            importance=champion.card["importance"],
+        )
+
+    return _Drifts(of(found.current), None if found.new is None else of(found.new))
 
 
-def _drift(sides: _Sides, usecase: UseCase) -> Drift:
-    if sides.champion is None:
-        return drift(profile(sides.reference, usecase), sides.current, usecase)
-    return drift(
-        Profile.from_json(sides.champion.profile),
-        sides.current,
-        usecase,
-        score=_score(sides.champion, sides.current),
-        importance=sides.champion.card["importance"],
-    )
-
-
-def _score(champion: Bundle, frame: pd.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return champion.predict_columns({name: frame[name].to_numpy() for name in champion.usecase.features})
+def _live(world: World, found: Sides, as_of: datetime) -> Drift | None:
+    """Return how far the requests of the last days lie from the reference; None where they are too few to tell."""
+    champion = found.champion
+    if champion is None:
+        return None
+    since = max(as_of - LIVE_WINDOW, champion.as_of)
+    rows = world.ledger.predictions(found.usecase.name, since, as_of, limit=LIVE_MOST)
+    rows = [row for row in rows if row.version == champion.version]
+    if len(rows) < found.usecase.drift.min_records:
+        return None
+    answers = [
+        row.probability if row.probability is not None else max((row.probabilities or {}).values(), default=math.nan)
+        for row in rows
+    ]
+    reference = Profile.from_json(champion.profile)
+    asked = champion.usecase.model_copy(update={"drift": found.usecase.drift})
+    return live_drift([row.inputs for row in rows], answers, reference, asked, champion.card["importance"])
 
 
 def _evidence(
     world: World,
     usecase: UseCase,
     as_of: datetime,
-    sides: _Sides,
-    frame: pd.DataFrame,
-    found: Drift | None,
+    found: Sides,
+    drifts: _Drifts,
+    live: Drift | None,
     n_new: int,
     n_rejected: int,
     schedule_due: bool,
@@ -148,6 +192,7 @@ def _evidence(
     judged = {verdict.challenger for verdict in world.ledger.verdicts(usecase.name)}
     attempts = [row for row in world.ledger.bundles(usecase.name, as_of=as_of) if row.version in judged][:1]
     learned_to = max((pd.Timestamp(row.card["window"]["end"]) for row in attempts), default=None)
+    champion, frame = found.champion, found.frame
     ripe = frame["_ripe"]
     event = frame["_event_time"]
     matured = ripe if learned_to is None else ripe & (event > learned_to)
@@ -157,20 +202,18 @@ def _evidence(
         n_new=n_new,
         n_rejected=n_rejected,
         # Without a champion there is nothing the drift could have gone against: it is reported, and decides nothing.
-        drift=found if sides.champion is not None else None,
-        champion_as_of=sides.champion.as_of if sides.champion is not None else None,
+        drift=drifts.current if champion is not None else None,
+        new_drift=drifts.new,
+        live=live,
+        champion_as_of=champion.as_of if champion is not None else None,
         last_attempt_as_of=attempts[0].as_of if attempts else None,
         new_matured=int(matured.sum()),
         newest_ripe=event[ripe].max().to_pydatetime() if ripe.any() else None,
-        performance=_performance(sides.champion, frame, usecase) if sides.champion is not None else None,
+        first_ripe_on=None if ripe.any() else first_ripe_on(frame, usecase),
+        performance=_performance(champion, frame, usecase) if champion is not None else None,
         open_request=_open_request(request[0]) if request else None,
         schedule_due=schedule_due,
     )
-
-
-def _window(champion: Bundle) -> tuple[pd.Timestamp, pd.Timestamp]:
-    """Return the event times of the oldest and newest record the champion was made from."""
-    return pd.Timestamp(champion.card["window"]["start"]), pd.Timestamp(champion.card["window"]["end"])
 
 
 def _open_request(row: DecisionRow) -> OpenRequest:
@@ -180,11 +223,11 @@ def _open_request(row: DecisionRow) -> OpenRequest:
 
 def _performance(champion: Bundle, frame: pd.DataFrame, usecase: UseCase) -> Performance | None:
     """Return how the champion did on what matured since, None where that is too little to tell."""
-    newer = frame[frame["_ripe"] & (frame["_event_time"] > _window(champion)[1])]
+    newer = frame[frame["_ripe"] & frame["_label"].notna() & (frame["_event_time"] > window(champion)[1])]
     label = newer["_label"].to_numpy()
     if len(newer) < usecase.drift.min_records or len(np.unique(label)) < 2:  # noqa: PLR2004 - both classes
         return None
-    probability = _score(champion, newer)
+    probability = predicted(champion, newer)
     metric = usecase.objective.metric
     seen = metric_interval(metric, label, probability, champion.threshold, seed=usecase.seed)
     return Performance(
@@ -194,12 +237,14 @@ def _performance(champion: Bundle, frame: pd.DataFrame, usecase: UseCase) -> Per
         low=seen.low,
         high=seen.high,
         n=len(newer),
-        calibration_error=expected_calibration_error(label, probability),
+        calibration_error=expected_calibration_error(label, probability) if probability.ndim == 1 else None,
     )
 
 
-def _report(world: World, usecase: UseCase, as_of: datetime, sides: _Sides, found: Drift, decision: Decision) -> str:
-    rendered = drift_report.render(sides.reference, sides.current, usecase, found, decision=decision, as_of=as_of)
+def _report(world: World, found: Sides, as_of: datetime, drifted: Drift, decision: Decision) -> str:
+    usecase = found.usecase
+    reference, current = (with_score(found.champion, side, usecase.seed) for side in (found.reference, found.current))
+    rendered = drift_report.render(reference, current, usecase, drifted, decision=decision, as_of=as_of)
     run_id = uuid4()
     paths = world.reports.write(usecase.name, "drift", run_id, rendered.html, rendered.json)
     world.ledger.record_report(

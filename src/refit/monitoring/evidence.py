@@ -17,6 +17,7 @@ Code = Literal[
     "nothing_new",
     "open_request",
     "few_labels",
+    "too_old",
     "new_labels",
     "feature_drift",
     "score_drift",
@@ -27,6 +28,7 @@ Code = Literal[
     "calibration",
     "age",
     "schedule",
+    "live_drift",
 ]
 
 
@@ -72,16 +74,22 @@ class Evidence:
         new_matured: Records with a final label that no training has seen: since the champion's, or since the last
             attempt's, whether or not its model was promoted.
         newest_ripe: Event time of the newest record whose label is final.
+        first_ripe_on: Where no label is final yet, the day on which the first will be, if that is known.
+        drift: Of all that arrived since the champion's training; `new_drift` of what no decision has let pass yet.
+        live: Of what was asked of the champion, and what it answered.
     """
 
     as_of: datetime
     n_new: int
     n_rejected: int = 0
     drift: Drift | None = None
+    new_drift: Drift | None = None
+    live: Drift | None = None
     champion_as_of: datetime | None = None
     last_attempt_as_of: datetime | None = None
     new_matured: int = 0
     newest_ripe: datetime | None = None
+    first_ripe_on: datetime | None = None
     performance: Performance | None = None
     open_request: OpenRequest | None = None
     schedule_due: bool = False

@@ -8,7 +8,11 @@ The order in which an engineer on call would ask:
 4. Was something asked for and never carried out? Then it is wanted still.
 5. Is the champion worse than promised, is the world another one, or is it old? Then a retrain is wanted; where only
    its probabilities are off and its ranking held, a recalibration.
-6. Is a training wanted, but are there too few labels no training has seen? Then `wait`.
+6. Is a training wanted, but are there too few labels no training has seen, or is the newest of them too old to speak of
+   today? Then `wait`, and say how old.
+
+Whether data is broken is asked of all that arrived since the champion's training, and of what is new by itself: one bad
+night among a hundred good ones hardly moves a share. What live requests look like is told along with any of these.
 
 Drift of a feature wants a retrain where the feature matters: its share of the champion's importance is at least half of
 what it would be if all features shared equally. Drift below that, or of a column the model does not read, is told only.
@@ -17,14 +21,21 @@ what it would be if all features shared equally. Drift below that, or of a colum
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Literal
 
 from refit.monitoring.evidence import Action, Code, Decision, Evidence, OpenRequest, Performance, Reason
+from refit.monitoring.live import live_reasons
 from refit.monitoring.psi import ColumnDrift, Drift
 from refit.usecase.model import UseCase
 from refit.usecase.policy import Metric
 
 __all__ = ["Decision", "Evidence", "OpenRequest", "Performance", "Reason", "triage"]
+
+LEAST_NEW: Final = 50
+"""New records that are looked at by themselves: of fewer, half may be missing by chance or for one branch's sake."""
+
+DAYS_A_MONTH: Final = 365.25 / 12
 
 _LOWER_IS_BETTER: Final = frozenset[Metric]({"log_loss", "brier"})
 
@@ -39,6 +50,12 @@ class _Finding:
 
 def triage(evidence: Evidence, usecase: UseCase) -> Decision:
     """Return what to do about `evidence`, by the order above."""
+    decision = _decided(evidence, usecase)
+    live = () if evidence.live is None else live_reasons(evidence.live, usecase)
+    return Decision(decision.action, (*decision.reasons, *live))
+
+
+def _decided(evidence: Evidence, usecase: UseCase) -> Decision:
     broken = [finding.reason for finding in _data(evidence, usecase) if finding.wants == "block"]
     if broken:
         return Decision("block", tuple(broken))
@@ -62,17 +79,37 @@ def _with_labels(
     """Return the wanted action, or `wait` where there is too little to learn from."""
     least = usecase.retrain.min_new_labels
     if evidence.new_matured >= least:
-        return Decision(action, tuple(wanted))
+        old = _too_old(action, evidence, usecase)
+        return Decision(action, tuple(wanted)) if old is None else Decision("wait", (old, *wanted))
     trained = max((day for day in (evidence.champion_as_of, evidence.last_attempt_as_of) if day), default=None)
     since = f" since the training of {trained:%Y-%m-%d}" if trained else ""
     if evidence.newest_ripe is None:
-        newest = "No record has a final label yet."
+        first = evidence.first_ripe_on
+        newest = f"No record has a final label yet{'' if first is None else f'; the first will on {first:%Y-%m-%d}'}."
     else:
-        age = (evidence.as_of - evidence.newest_ripe).days
-        newest = f"The newest record with a final label is of {evidence.newest_ripe:%Y-%m-%d}, {age:,} days old."
+        newest = f"The newest record with a final label is {_aged(evidence.newest_ripe, evidence.as_of)}."
     why = f"A {action} is wanted, but only {evidence.new_matured:,} labels became final{since}; {least:,} are needed."
     few = Reason("few_labels", f"{why} {newest}", seen=float(evidence.new_matured), allowed=f">= {least}")
     return Decision("wait", (few, *wanted))
+
+
+def _too_old(action: str, evidence: Evidence, usecase: UseCase) -> Reason | None:
+    """Return why even the newest labels speak of another time; a hazard, which learns from young records, has newer."""
+    most, newest = usecase.maturity.max_age_months, evidence.newest_ripe
+    if most is None or newest is None or usecase.maturity.unripe == "hazard":
+        return None
+    months = (evidence.as_of - newest).days / DAYS_A_MONTH
+    if months <= most:
+        return None
+    why = (
+        f"A {action} is wanted, but the newest record with a final label is {_aged(newest, evidence.as_of)} "
+        f"({months:.0f} months); {most} months are allowed: what it would learn is out of date."
+    )
+    return Reason("too_old", why, seen=months, allowed=f"<= {most} months")
+
+
+def _aged(event: datetime, as_of: datetime) -> str:
+    return f"of {event:%Y-%m-%d}, {(as_of - event).days:,} days old"
 
 
 def _no_champion(evidence: Evidence) -> Reason:
@@ -93,22 +130,39 @@ def _data(evidence: Evidence, usecase: UseCase) -> Iterator[_Finding]:
         why = f"{evidence.n_rejected:,} of {n:,} new records ({share:.1%}) were refused by the contract."
         allowed = f"<= {limits.block_reject_share:g}"
         yield _Finding("block" if broken else "none", Reason("rejects", why, seen=share, allowed=allowed))
-    if evidence.drift is None or evidence.drift.n_current < limits.min_records:
-        return
-    for column in evidence.drift.columns:
+    named = set()
+    for drift, least, of_new in (
+        (evidence.drift, limits.min_records, False),
+        (evidence.new_drift, min(LEAST_NEW, limits.min_records), True),
+    ):
+        if drift is None or drift.n_current < least:
+            continue
+        for finding in _columns(drift, usecase, of_new=of_new):
+            place = (finding.reason.code, finding.reason.column)
+            if place not in named:
+                named.add(place)
+                yield finding
+
+
+def _columns(drift: Drift, usecase: UseCase, *, of_new: bool) -> Iterator[_Finding]:
+    """Look for columns that went missing, and for values that nobody knows."""
+    limits = usecase.drift
+    records = f"the {drift.n_current:,} new records" if of_new else "records"
+    for column in drift.columns:
         if column.role == "protected":
             continue  # no model reads it
         rise = 100 * _missing_moved(column)
         if rise >= limits.block_missing_points:
             why = (
-                f"{column.column} is missing in {column.missing_current:.1%} of records, "
+                f"{column.column} is missing in {column.missing_current:.1%} of {records}, "
                 f"where it was in {column.missing_reference:.1%}: the feed of it looks broken."
             )
             allowed = f"a rise of < {limits.block_missing_points:g} points"
             yield _Finding("block", Reason("missing_values", why, column.column, rise, allowed))
         unseen = column.unseen_share or 0.0
         if unseen - (column.unseen_expected or 0.0) > limits.block_unseen_share:
-            why = f"{unseen:.1%} of the values of {column.column} were never seen before: it looks recoded."
+            of = f" in {records}" if of_new else ""
+            why = f"{unseen:.1%} of the values of {column.column}{of} were never seen before: it looks recoded."
             allowed = f"<= {limits.block_unseen_share:g} beyond chance"
             yield _Finding("block", Reason("unseen_values", why, column.column, unseen, allowed))
 
@@ -161,9 +215,12 @@ def _calibration(seen: Performance, usecase: UseCase, *, dropped: bool) -> Itera
     limit = max(usecase.gate.calibration_error_max, chance)
     off = error > limit
     why = f"Predicted and observed rates differ by {error:.3f} on average."
-    if off:
+    wants: Action = "none"
+    if off and usecase.maturity.unripe == "hazard":
+        why += " A hazard tells the rates of the last quarters, and these records lived through earlier ones."
+    elif off:
         why += " The ranking fell too." if dropped else " The ranking held, so new probabilities are enough."
-    wants: Action = "none" if not off else "retrain" if dropped else "recalibrate"
+        wants = "retrain" if dropped else "recalibrate"
     yield _Finding(wants, Reason("calibration", why, seen=error, allowed=f"<= {limit:.3f}"))
 
 

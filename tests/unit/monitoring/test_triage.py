@@ -345,3 +345,111 @@ def test_real_frames_lead_to_the_decision_their_records_deserve(usecase, make_lo
     ]
 
     assert actions == ["none", "retrain", "block"]
+
+
+def test_one_bad_night_among_good_ones_blocks_though_all_together_look_well(usecase):
+    diluted = drifted(column("amount", missing_current=0.09), n_current=10_000)
+    tonight = drifted(column("amount", missing_current=1.0), n_current=60)
+
+    decision = triage(replace(QUIET, drift=diluted, new_drift=tonight), usecase)
+
+    assert triage(replace(QUIET, drift=diluted), usecase).action != "block"
+    assert (decision.action, codes(decision)) == ("block", ["missing_values"])
+    assert "the 60 new records" in decision.reasons[0].why
+
+
+def test_new_values_of_one_night_block_too(usecase):
+    tonight = drifted(column("region", unseen_share=0.9, unseen_expected=0.0), n_current=80)
+
+    decision = triage(replace(QUIET, new_drift=tonight), usecase)
+
+    assert (decision.action, codes(decision)) == ("block", ["unseen_values"])
+
+
+def test_what_all_and_the_new_records_show_is_told_once(usecase):
+    broken = drifted(column("amount", missing_current=1.0))
+
+    assert codes(triage(replace(QUIET, drift=broken, new_drift=broken), usecase)) == ["missing_values"]
+
+
+@pytest.mark.parametrize(
+    "tonight",
+    [
+        drifted(column("amount", missing_current=1.0), n_current=20),
+        drifted(column("amount", **ACTING), n_current=400),
+        drifted(column("amount", missing_current=0.3), n_current=400),
+    ],
+    ids=["a handful", "drift of one night", "some missing"],
+)
+def test_one_night_alone_wants_no_more_than_a_block(usecase, tonight):
+    assert triage(replace(QUIET, new_drift=tonight), usecase).action == "none"
+
+
+AGED = {"maturity": {"max_age_months": 40}}
+
+
+@pytest.mark.parametrize(
+    ("newest", "action"),
+    [(TODAY - timedelta(days=40 * 30), "retrain"), (TODAY - timedelta(days=1400), "wait")],
+    ids=["old enough to be final", "too old"],
+)
+@pytest.mark.parametrize("champion", [None, TODAY - timedelta(days=200)], ids=["no champion", "an old champion"])
+def test_where_the_newest_matured_records_are_too_old_it_waits_and_says_how_old(usecase, newest, action, champion):
+    aged = usecase.model_validate(usecase.model_dump(by_alias=True) | AGED)
+
+    decision = triage(replace(QUIET, champion_as_of=champion, newest_ripe=newest), aged)
+
+    assert decision.action == action
+    if action == "wait":
+        assert codes(decision)[0] == "too_old"
+        assert "of 2020-08-30, 1,400 days old (46 months); 40 months are allowed" in decision.reasons[0].why
+        assert decision.reasons[1].code in {"no_champion", "age"}
+
+
+def test_a_hazard_is_not_fitted_to_the_rates_of_records_that_lived_through_other_years(usecase):
+    dated = {
+        "label": {"name": "bad", "happened_on": {"column": "failed_on"}, "within_months": 36},
+        "maturity": {"unripe": "hazard"},
+    }
+    hazard = usecase.model_validate(usecase.model_dump(by_alias=True) | dated)
+    off = replace(QUIET, performance=replace(QUIET.performance, calibration_error=0.2))
+
+    assert triage(off, usecase).action == "recalibrate"
+    assert triage(off, hazard).action == "none"
+
+
+def test_a_hazard_learns_from_young_records_so_that_none_is_too_old(usecase):
+    dated = {
+        "label": {"name": "bad", "happened_on": {"column": "failed_on"}, "within_months": 36},
+        "maturity": {"unripe": "hazard", "max_age_months": 40},
+    }
+    aged = usecase.model_validate(usecase.model_dump(by_alias=True) | dated)
+
+    decision = triage(replace(QUIET, champion_as_of=None, newest_ripe=TODAY - timedelta(days=1400)), aged)
+
+    assert decision.action == "retrain"
+
+
+def test_before_anything_has_matured_it_says_when_the_first_will(usecase):
+    first = Evidence(as_of=TODAY, n_new=5000, first_ripe_on=datetime(2025, 2, 1, tzinfo=UTC))
+
+    assert (
+        triage(first, usecase).reasons[0].why.endswith("No record has a final label yet; the first will on 2025-02-01.")
+    )
+
+
+def test_live_requests_are_told_of_and_change_nothing(usecase):
+    live = drifted(column("amount", **ACTING))
+
+    decision = triage(replace(QUIET, live=live), usecase)
+
+    assert decision.action == "none"
+    assert codes(decision)[-2:] == ["live_drift", "live_drift"]
+    assert decision.reasons[-2].column == "amount"
+    assert "1,000 were compared, 1 of 5 columns moved" in decision.reasons[-1].why
+
+
+def test_live_requests_are_told_of_on_a_night_without_new_records_too(usecase):
+    quiet = replace(QUIET, n_new=0, n_rejected=0, new_matured=0, live=drifted())
+
+    assert codes(triage(quiet, usecase)) == ["nothing_new", "live_drift"]
