@@ -7,17 +7,24 @@ from sqlalchemy import Connection, text
 from refit.errors import ContractError
 from refit.store.batches import Batches
 from refit.store.decisions import Decisions
+from refit.store.locks import Locks
 from refit.store.models import Models
+from refit.store.predictions import Predictions
 from refit.store.releases import Releases
 from refit.store.runs import Runs
 
 MIGRATIONS: Final = "db:migrations"
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The newest revision under `db/migrations`; a test holds the two together."""
 
 
-class Ledger(Batches, Decisions, Models, Releases, Runs):
+class Ledger(Batches, Decisions, Locks, Models, Predictions, Releases, Runs):
     """All that `refit` remembers. Rows are added and never changed; the database itself refuses it."""
+
+    def revision(self) -> str | None:
+        """Return the revision the tables are at."""
+        with self._transaction() as connection:
+            return _revision(connection)
 
     def migrate(self) -> None:
         """Bring the tables up to this version of `refit`; safe to call at once from several processes.

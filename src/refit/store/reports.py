@@ -44,6 +44,22 @@ class Reports:
                 file.write(content.encode("utf-8", "replace"))
         return paths
 
+    def size(self, path: str) -> int | None:
+        """Return how many bytes a report's file has, None where there is none."""
+        found = self._within(path)
+        return found.stat().st_size if found.is_file() else None
+
+    def remove(self, path: str) -> None:
+        """Let go of a report's file, and of the run's folder once it is empty.
+
+        Raises:
+            ContractError: `path` leads out of the folder.
+        """
+        found = self._within(path)
+        found.unlink(missing_ok=True)
+        if found.parent.is_dir() and not any(found.parent.iterdir()):
+            found.parent.rmdir()
+
     def read(self, path: str) -> bytes:
         """Return a report's file.
 
@@ -51,13 +67,7 @@ class Reports:
             ContractError: `path` leads out of the folder.
             DataError: There is no such file; it may have been swept.
         """
-        folder = self._folder.resolve()
-        try:
-            found = (folder / path).resolve()
-        except (OSError, ValueError, RuntimeError):
-            raise ContractError("that is no path of a report") from None
-        if not found.is_relative_to(folder) or found == folder:
-            raise ContractError("a report's path must lie in the folder of reports")
+        found = self._within(path)
         with disk_explained(found):
             try:
                 return found.read_bytes()
@@ -65,3 +75,13 @@ class Reports:
                 if error.errno in _ABSENT:
                     raise DataError(f"there is no report {path}; it may have been swept") from None
                 raise
+
+    def _within(self, path: str) -> Path:
+        folder = self._folder.resolve()
+        try:
+            found = (folder / path).resolve()
+        except (OSError, ValueError, RuntimeError):
+            raise ContractError("that is no path of a report") from None
+        if not found.is_relative_to(folder) or found == folder:
+            raise ContractError("a report's path must lie in the folder of reports")
+        return found

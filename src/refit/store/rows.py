@@ -96,6 +96,20 @@ class BundleRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BundleHead:
+    """A bundle as a list shows it: without its card, which is large."""
+
+    version: str
+    usecase: str
+    as_of: datetime
+    snapshot: str
+    path: str
+    learner: str
+    metrics: Json
+    created_at: datetime = field(default=NOT_YET, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictRow:
     """What the gate concluded, check by check. `champion` is None where there was none."""
 
@@ -105,6 +119,20 @@ class VerdictRow:
     champion: str | None
     outcome: Literal["promote", "refuse"]
     checks: tuple[Json, ...]
+    as_of: datetime
+    created_at: datetime = field(default=NOT_YET, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverrideRow:
+    """Who had a refused bundle released nevertheless, and why."""
+
+    id: UUID = field(default_factory=uuid4)
+    usecase: str
+    version: str
+    verdict: UUID
+    by: str
+    reason: str
     as_of: datetime
     created_at: datetime = field(default=NOT_YET, compare=False)
 
@@ -151,4 +179,23 @@ class ReportRow:
     path_html: str
     path_json: str | None = None
     title: str
+    created_at: datetime = field(default=NOT_YET, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionRow:
+    """One answered prediction. Binary ones hold `probability`, multiclass ones `probabilities` by class."""
+
+    id: UUID
+    usecase: str
+    version: str
+    at: datetime
+    request_id: str
+    inputs: Json
+    probability: float | None
+    probabilities: Json | None = None
+    threshold: float | None
+    decision: str
+    reasons: tuple[Any, ...] | None = None
+    latency_ms: float
     created_at: datetime = field(default=NOT_YET, compare=False)

@@ -28,9 +28,11 @@ class Runs(Database):
         """Keep where a report lies."""
         self._add(REPORT, report)
 
-    def reports(self, usecase: str | None = None, limit: int = 100) -> list[ReportRow]:
-        """Return reports, newest first, of one use case or of all."""
+    def reports(self, usecase: str | None = None, limit: int = 100, *, kind: str | None = None) -> list[ReportRow]:
+        """Return reports, newest first, of one use case or of all, of one kind or of all."""
         query = _REPORTS if usecase is None else _REPORTS.where(REPORT.c.usecase == usecase)
+        if kind is not None:
+            query = query.where(REPORT.c.kind == kind)
         return self._rows(ReportRow, query.order_by(REPORT.c.number.desc()).limit(limit))
 
     def report(self, report_id: UUID) -> ReportRow | None:

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Double,
     ForeignKey,
     Identity,
     Index,
@@ -215,3 +216,35 @@ REPORT: Final = _table(
     _text("path_json", nullable=True),
     _text("title"),
 )
+
+OVERRIDE: Final = _table(
+    "override",
+    Column("id", Uuid, primary_key=True),
+    _text("usecase"),
+    _text("version"),
+    Column("verdict", Uuid, ForeignKey(VERDICT.c.id), nullable=False),
+    _text("by"),
+    _text("reason"),
+    _moment("as_of"),
+)
+
+# A million rows and more, so neither a number nor an index that no page asks for.
+PREDICTION: Final = Table(
+    "prediction",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    _text("usecase"),
+    _text("version"),
+    _moment("at"),
+    _text("request_id"),
+    _json("inputs"),
+    Column("probability", Double),
+    _json("probabilities", nullable=True),
+    CheckConstraint("(probability IS NULL) <> (probabilities IS NULL)", name="scored"),
+    Column("threshold", Double),
+    _text("decision"),
+    _json("reasons", nullable=True),
+    Column("latency_ms", Double, nullable=False),
+    Column("created_at", Moment, nullable=False, server_default=func.now()),
+)
+Index("prediction_newest", PREDICTION.c.usecase, PREDICTION.c.at)

@@ -39,7 +39,7 @@ def test_the_first_night_trains_for_there_is_no_champion(world, first_night):
 
 
 def test_the_first_night_reports_the_drift_of_the_newest_records_too(world, first_night):
-    report = world.ledger.reports("demo")[0]
+    report = world.ledger.reports("demo", kind="drift")[0]
     assert str(report.id) == first_night.monitored.report_id
     assert b"<html" in world.reports.read(report.path_html)[:2000].lower()
     watched = {column["column"] for column in first_night.to_json()["drift"]["columns"]}

@@ -16,6 +16,8 @@ from refit.store.rows import (
     BatchRow,
     BundleRow,
     DecisionRow,
+    OverrideRow,
+    PredictionRow,
     RejectRow,
     ReleaseRow,
     ReportRow,
@@ -113,10 +115,13 @@ def fill(ledger: Ledger) -> None:
     ledger.take_decision(taken.id, "run 1", "promoted")
     ledger.record_snapshot(SnapshotRow(sha256="s", usecase="sba", as_of=DAY, batches=("a", "b")))
     ledger.record_bundle(bundle())
-    ledger.record_verdict(verdict())
+    judged = verdict()
+    ledger.record_verdict(judged)
+    ledger.record_override(override(judged))
     ledger.record_release(release("v1"))
     ledger.record_run(finished())
     ledger.record_report(report())
+    ledger.keep_predictions([prediction()])
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -324,6 +329,15 @@ def verdict(**changes) -> VerdictRow:
     return replace(made, **{"id": uuid4(), **changes})
 
 
+def override(judged: VerdictRow) -> OverrideRow:
+    return OverrideRow(usecase="sba", version="v1", verdict=judged.id, by="Ann", reason="urgent", as_of=DAY)
+
+
+def prediction() -> PredictionRow:
+    scored = {"probability": 0.1, "threshold": 0.4, "decision": "approve", "latency_ms": 0.6}
+    return PredictionRow(id=uuid4(), usecase="sba", version="v1", at=DAY, request_id="r", inputs={}, **scored)
+
+
 def test_a_snapshot_and_a_bundle_are_kept_once(ledger):
     snapshot = SnapshotRow(sha256="s", usecase="sba", as_of=DAY, batches=("a", "b"))
     assert [ledger.record_snapshot(snapshot), ledger.record_snapshot(snapshot)] == [True, False]
@@ -333,6 +347,10 @@ def test_a_snapshot_and_a_bundle_are_kept_once(ledger):
     assert ledger.record_bundle(bundle("v2"))
     assert ledger.bundle("v1") == bundle()
     assert ledger.bundle("v3") is None
+    assert [(one.version, one.metrics) for one in ledger.bundle_heads("sba")] == [
+        ("v2", {"roc_auc": 0.7}),
+        ("v1", {"roc_auc": 0.7}),
+    ]
     assert [one.version for one in ledger.bundles("sba")] == ["v2", "v1"]
 
 
