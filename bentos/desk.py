@@ -4,147 +4,235 @@ import asyncio
 import logging
 import time
 import traceback
-import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final, Protocol
 
-from bentos.answers import Answer, RefusalError, answer, invalid, invalid_batch
-from bentos.contract import MAX_BATCH, input_schema, openapi
+from bentos.answers import Answer, RefusalError, answer, invalid
+from bentos.body import MAX_BATCH_BODY, MAX_BODY, DisconnectedError, Receive, Scope, Send, read
+from bentos.contract import card
 from bentos.decoding import NotJsonError, decode
-from bentos.metrics import Metrics
+from bentos.door import Door, is_home, well_formed
+from bentos.metrics import Log, Metrics, Status
+from bentos.openapi import openapi
+from bentos.predicting import Answered, Predictor, kept, new_id
+from bentos.spool import SpoolFullError
 from refit.scoring.bundle import Bundle
-from refit.scoring.request import Checker, Problem
+from refit.scoring.request import Problem
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
-MAX_BODY: Final = 1 << 20
-MAX_BATCH_BODY: Final = 16 << 20
-PATIENCE: Final = 64 << 20
-"""How much of a body that is too large is read and dropped, so that its sender hears why; beyond it is cut off."""
-
-_CLIENTS_FAULT: Final = frozenset({"invalid_argument", "too_large", "method_not_allowed"})
+PROBES: Final = ("/healthz", "/livez", "/readyz")
+METRICS: Final = "/metrics"
+NOT_FOUND: Final = 404
+_COUNTED: Final[Mapping[str, Status]] = {
+    "invalid_argument": "invalid_argument",
+    "too_large": "invalid_argument",
+    "method_not_allowed": "invalid_argument",
+    "unauthorized": "unauthorized",
+}
 
 log = logging.getLogger("refit.serving")
 access = logging.getLogger("refit.access")
 
 
+class DecisionLog(Log, Protocol):
+    """Where an answer is written down before it goes out."""
+
+    def append(self, entries: Sequence[Mapping[str, object]]) -> None:
+        """Keep the entries, or raise SpoolFullError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is known of a request before its body.
+
+    `private` is what comes over the supervisor's own line: it needs no key, and is neither counted nor written down.
+    """
+
+    id: str
+    method: str
+    path: str
+    headers: dict[bytes, bytes]
+    client: tuple[str, int] | None
+    private: bool
+    told: Mapping[str, float]
+    started: float
+
+
+Respond = Callable[[Request, bytearray], Awaitable[Answer]]
+Work = Callable[[Request, bytearray], Answer]
+
+
 class Desk:
     """Answers requests with one bundle.
 
-    Its methods hold the event loop for a record (a fraction of a millisecond); a batch goes to a thread.
+    Its methods hold the event loop for a record (a fraction of a millisecond); a batch and an explanation each go to
+    a thread.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
-        self._checker = Checker(bundle.usecase)
-        self._metrics = Metrics(bundle.usecase.name, bundle.version)
-        self._bench = ThreadPoolExecutor(1, "batch")
-        shown = {"model_version": bundle.version, "usecase": bundle.usecase.name, "threshold": bundle.threshold}
-        self._common = shown
+    def __init__(self, bundle: Bundle, door: Door | None = None, decisions: DecisionLog | None = None) -> None:
+        self._door = door or Door()
+        self._decisions = decisions
+        self._predictor = Predictor(bundle)
+        self._metrics = Metrics(bundle.usecase.name, bundle.version, bundle.as_of, decisions)
+        self._batches = ThreadPoolExecutor(1, "batch")
+        self._explanations = ThreadPoolExecutor(1, "explain")
         self._pages = {
-            "/model": answer(_card(bundle)),
-            **dict.fromkeys(["/openapi.json", "/docs.json"], answer(openapi(bundle.usecase, bundle.version))),
-            **dict.fromkeys(["/healthz", "/livez", "/readyz"], answer({"status": "ok"})),
-            "/metrics": None,
+            "/model": answer(card(bundle)),
+            **dict.fromkeys(["/openapi.json", "/docs.json"], answer(openapi(bundle))),
+            **dict.fromkeys(PROBES, answer({"status": "ok"})),
+            METRICS: None,
         }
-        self._forms: dict[str, tuple[int, Callable[[bytearray, str], Awaitable[Answer]]]] = {
+        self._forms: dict[str, tuple[int, Respond]] = {
             "/predict": (MAX_BODY, self._predict),
-            "/predict/batch": (MAX_BATCH_BODY, self._predict_batch),
+            "/predict/batch": (MAX_BATCH_BODY, partial(self._aside, self._batches, self._predict_batch)),
+            "/explain": (MAX_BODY, partial(self._aside, self._explanations, self._explain)),
         }
-        self._bundle.predict([record.inputs for record in bundle.golden[:1]] or [{}])  # builds what is built once
+        self._predictor.warm_up()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
-        started = time.perf_counter()
-        request_id = str(uuid.uuid4())
-        path, method = scope["path"], scope["method"]
+        request = _request(scope)
+        within = asyncio.timeout(self._door.request_seconds)
+        begun = False
+        self._metrics.in_flight += 1
         try:
-            given = await self._answer(method, path, scope, receive, request_id)
-        except RefusalError as refusal:
-            given = refusal.answer
-            if path in self._forms:
-                self._metrics.count("invalid_argument" if refusal.code in _CLIENTS_FAULT else "refused")
-            elif given.status == 404:  # noqa: PLR2004 - not found
-                self._metrics.count("not_found")
+            async with within:
+                given = await self._given(request, receive)
+                begun = True
+                await _send(send, given, request.id)
         except DisconnectedError:
             return
-        except Exception as error:  # noqa: BLE001 - the entrance: a fault becomes a clean answer and a trace without values
-            log.error("fault id=%s %s", request_id, _trace(error))  # noqa: TRY400 - an error's message may hold values
-            given = RefusalError(500, "error", "a fault of the service; its log has the trace").answer
-            self._metrics.count("error")
-        await _send(send, given, request_id)
+        except TimeoutError:
+            if begun:  # the client does not read: half an answer cannot be taken back
+                return
+            given = self._refused(request, _too_slow(self._door.request_seconds))
+            await _send(send, given, request.id)
+        finally:
+            self._metrics.in_flight -= 1
         if access.isEnabledFor(logging.INFO):
-            known = path if path in self._forms or path in self._pages else "unknown path"
-            spent = (time.perf_counter() - started) * 1000
-            access.info("%s %s status=%d ms=%.2f id=%s", method, known, given.status, spent, request_id)
+            known = request.path if request.path in self._forms or request.path in self._pages else "unknown path"
+            spent = (time.perf_counter() - request.started) * 1000
+            access.info("%s %s status=%d ms=%.2f id=%s", request.method, known, given.status, spent, request.id)
 
-    async def _answer(self, method: str, path: str, scope: Scope, receive: Receive, request_id: str) -> Answer:
+    async def _given(self, request: Request, receive: Receive) -> Answer:
+        try:
+            return await self._answer(request, receive)
+        except RefusalError as refusal:
+            return self._refused(request, refusal)
+        except (DisconnectedError, asyncio.CancelledError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the entrance: a fault becomes a clean answer and a trace without values
+            log.error("fault id=%s %s", request.id, _trace(error))  # noqa: TRY400 - an error's message may hold values
+            self._count(request, "error")
+            return RefusalError(500, "error", "a fault of the service; its log has the trace").answer
+
+    async def _answer(self, request: Request, receive: Receive) -> Answer:
+        self._let_in(request)
+        path = request.path
         form = self._forms.get(path)
-        if form is not None:
-            if method != "POST":
-                raise _not_allowed("POST")
-            limit, respond = form
-            return await respond(await _body(scope, receive, limit), request_id)
+        if form is None:
+            return self._page(request)
+        if request.method != "POST":
+            raise _not_allowed("POST")
+        if self._metrics.in_flight > self._door.max_concurrent and not request.private:
+            raise RefusalError(503, "refused", "as many requests as may be are being answered", retry_after="1")
+        limit, respond = form
+        return await respond(request, await read(request.headers, receive, limit))
+
+    def _let_in(self, request: Request) -> None:
+        """Refuse who may not ask: anybody without a key, or, where no keys are set, other machines.
+
+        Health may be asked by anybody, metrics by this machine.
+        """
+        path = request.path
+        home = is_home(request.client)
+        if request.private or path in PROBES or (home and (path == METRICS or not self._door.keys)):
+            return
+        if not self._door.keys:
+            raise _stranger("no keys are set, so only this machine is answered; set REFIT_API_KEYS")
+        if not self._door.admits(request.headers):
+            raise _stranger("send a valid key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'")
+
+    def _page(self, request: Request) -> Answer:
+        path = request.path
         if path not in self._pages:
             known = ", ".join([*(f"POST {form}" for form in self._forms), *(f"GET {page}" for page in self._pages)])
-            raise RefusalError(404, "not_found", f"no such path; there are {known}")
-        if method not in {"GET", "HEAD"}:
+            raise RefusalError(NOT_FOUND, "not_found", f"no such path; there are {known}")
+        if request.method not in {"GET", "HEAD"}:
             raise _not_allowed("GET, HEAD")
-        return self._pages[path] or Answer(200, self._metrics.text(), Metrics.content_type)
+        if path == "/readyz" and self._decisions is not None and self._decisions.full:
+            raise RefusalError(503, "refused", "the decision log takes no more, so nothing is decided", retry_after="5")
+        return self._pages[path] or Answer(200, self._metrics.text(request.told), Metrics.content_type)
 
-    async def _predict(self, body: bytearray, request_id: str) -> Answer:
-        started = time.perf_counter()
-        inputs, problems = self._checker.check(_decoded(body))
-        if problems:
-            raise invalid(problems)
-        probability = float(self._bundle.predict([inputs])[0])
-        given = answer(self._prediction(request_id, probability))
-        self._metrics.scored([probability], time.perf_counter() - started)
-        return given
+    async def _predict(self, request: Request, body: bytearray) -> Answer:
+        read_at = time.perf_counter()
+        answered = self._predictor.predict(_decoded(body))
+        return self._settled(request, [answered], answer(answered.content), read_at)
 
-    async def _predict_batch(self, body: bytearray, request_id: str) -> Answer:
-        started = time.perf_counter()
-        probabilities, given = await asyncio.get_running_loop().run_in_executor(self._bench, self._batch, body)
-        log.debug("batch id=%s n=%d", request_id, len(probabilities))
-        self._metrics.scored(probabilities, time.perf_counter() - started)
-        return given
+    async def _aside(self, pool: Executor, work: Work, request: Request, body: bytearray) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(pool, work, request, body)
 
-    def _batch(self, body: bytearray) -> tuple[list[float], Answer]:
-        records = _decoded(body)
-        if not isinstance(records, list):
-            raise invalid([Problem("body", "not a JSON array of records")])
-        if len(records) > MAX_BATCH:
-            raise invalid([Problem("body", f"more than {MAX_BATCH} records")])
-        inputs, found = self._checker.check_batch(records)
-        if found:
-            raise invalid_batch(found)
-        probabilities = self._bundle.predict(inputs).tolist() if inputs else []
-        return probabilities, answer({"predictions": [self._prediction(str(uuid.uuid4()), p) for p in probabilities]})
+    def _explain(self, request: Request, body: bytearray) -> Answer:
+        read_at = time.perf_counter()
+        answered = self._predictor.explain(_decoded(body))
+        return self._settled(request, [answered], answer(answered.content), read_at)
 
-    def _prediction(self, prediction_id: str, probability: float) -> dict[str, object]:
-        decision = self._bundle.decision(probability)
-        return {"id": prediction_id, "probability": probability, "decision": decision, **self._common}
+    def _predict_batch(self, request: Request, body: bytearray) -> Answer:
+        read_at = time.perf_counter()
+        answers = self._predictor.predict_batch(_decoded(body))
+        content = answer({"predictions": [answered.content for answered in answers]})
+        return self._settled(request, answers, content, read_at)
+
+    def _settled(self, request: Request, answers: list[Answered], content: Answer, read_at: float) -> Answer:
+        """Write the answers down and count them; only then may they go out.
+
+        Raises:
+            RefusalError: They could not be written down.
+        """
+        if request.private:
+            return content
+        now = time.perf_counter()
+        if now - request.started > self._door.request_seconds:  # its client was told so already
+            raise _too_slow(self._door.request_seconds)
+        spent = now - read_at
+        if self._decisions is not None:
+            common = {"at": datetime.now(UTC), "latency_ms": round(spent * 1000, 3), "request_id": request.id}
+            try:
+                self._decisions.append(kept(answers, common))
+            except SpoolFullError as error:
+                raise RefusalError(503, "refused", f"{error}, so nothing is decided", retry_after="5") from None
+        self._metrics.scored([answered.score for answered in answers], spent)
+        return content
+
+    def _refused(self, request: Request, refusal: RefusalError) -> Answer:
+        if request.path in self._forms or refusal.code == "unauthorized":
+            self._count(request, _COUNTED.get(refusal.code, "refused"))
+        elif refusal.answer.status == NOT_FOUND:
+            self._count(request, "not_found")
+        return refusal.answer
+
+    def _count(self, request: Request, status: Status) -> None:
+        if not request.private:
+            self._metrics.count(status)
 
 
-class DisconnectedError(Exception):
-    """The client went away before its request was whole."""
-
-
-def _card(bundle: Bundle) -> dict[str, object]:
-    return {
-        "version": bundle.version,
-        "usecase": bundle.usecase.name,
-        "title": bundle.usecase.title,
-        "as_of": bundle.as_of.isoformat(),
-        "learner": bundle.learner,
-        "threshold": bundle.threshold,
-        "input_schema": input_schema(bundle.usecase),
-        "example": dict(bundle.usecase.example),
-    }
+def _request(scope: Scope) -> Request:
+    headers = dict(scope["headers"])
+    state = scope.get("state") or {}
+    return Request(
+        id=well_formed(headers.get(b"x-request-id")) or new_id(),
+        method=scope["method"],
+        path=scope["path"],
+        headers=headers,
+        client=scope.get("client"),
+        private=state.get("refit_private", False),
+        told=state.get("refit_told", {}),
+        started=time.perf_counter(),
+    )
 
 
 def _decoded(body: bytearray) -> object:
@@ -158,39 +246,12 @@ def _not_allowed(methods: str) -> RefusalError:
     return RefusalError(405, "method_not_allowed", f"use {methods}", allow=methods)
 
 
-async def _body(scope: Scope, receive: Receive, limit: int) -> bytearray:
-    """Return the whole body.
-
-    Raises:
-        RefusalError: It is larger than `limit`.
-        DisconnectedError: The client left.
-    """
-    headers = dict(scope["headers"])
-    told = headers.get(b"content-length", b"")
-    length = int(told) if told.isdigit() else 0
-    if length > PATIENCE or (length > limit and b"expect" in headers):
-        raise _too_large(limit)
-    body = bytearray()
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise DisconnectedError
-        part = message.get("body", b"")
-        size += len(part)
-        if size <= limit:
-            body += part
-        else:
-            body.clear()
-        if size > PATIENCE or not message.get("more_body", False):
-            break
-    if size > limit:
-        raise _too_large(limit)
-    return body
+def _stranger(why: str) -> RefusalError:
+    return RefusalError(401, "unauthorized", why, www_authenticate='Bearer realm="refit"')
 
 
-def _too_large(limit: int) -> RefusalError:
-    return RefusalError(413, "too_large", f"the body may hold {limit} bytes", connection="close")
+def _too_slow(seconds: float) -> RefusalError:
+    return RefusalError(504, "timeout", f"not answered within {seconds:g} s", connection="close")
 
 
 async def _send(send: Send, given: Answer, request_id: str) -> None:

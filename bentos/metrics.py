@@ -1,14 +1,39 @@
 """What Prometheus reads of the service; its own registry, so that nothing else is counted along."""
 
-from typing import Final, Literal
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Final, Literal, Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 Status = Literal["ok", "invalid_argument", "not_found", "unauthorized", "refused", "error"]
 STATUSES: Final[tuple[Status, ...]] = ("ok", "invalid_argument", "not_found", "unauthorized", "refused", "error")
 SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 SHARES: Final = tuple(step / 20 for step in range(1, 20))
+TOLD: Final = ("swaps", "refusals", "restarts")
+"""What only the supervisor knows: a generation counts from its own start."""
+
+
+class Log(Protocol):
+    """The decision log, as its gauges see it."""
+
+    @property
+    def backlog(self) -> int:
+        """How many entries wait for Postgres."""
+        ...
+
+    @property
+    def bytes(self) -> int:
+        """How much of the disk it takes."""
+        ...
+
+    @property
+    def full(self) -> bool:
+        """Whether it takes no more."""
+        ...
 
 
 class Metrics:
@@ -16,11 +41,16 @@ class Metrics:
 
     content_type = CONTENT_TYPE_LATEST
 
-    def __init__(self, usecase: str, version: str) -> None:
+    def __init__(self, usecase: str, version: str, as_of: datetime, log: Log | None = None) -> None:
         self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
+        self._born = time.time()
+        self._told: Mapping[str, float] = {}
+        self.in_flight = 0
         labels = {"use_case": usecase, "version": version}
-        Info("refit_model", "The live model", registry=self._registry).info(labels)
+        ProcessCollector(registry=self._registry)
+        Info("refit_model", "The live model", registry=self._registry).info(
+            labels | {"as_of": as_of.date().isoformat()}
+        )
         predictions = Counter(
             "refit_predictions",
             "Predictions asked for, by how they ended",
@@ -38,6 +68,8 @@ class Metrics:
         self._score = Histogram(
             "refit_score", "Probabilities answered", ["use_case"], buckets=SHARES, registry=self._registry
         ).labels(usecase)
+        self._gauges(as_of, log)
+        self._registry.register(self)
 
     def count(self, status: Status, n: int = 1) -> None:
         """Count `n` predictions that ended so."""
@@ -50,6 +82,43 @@ class Metrics:
         for probability in probabilities:
             self._score.observe(probability)
 
-    def text(self) -> bytes:
-        """Return what Prometheus scrapes."""
+    def text(self, told: Mapping[str, float]) -> bytes:
+        """Return what Prometheus scrapes.
+
+        Args:
+            told: What the supervisor last said of itself: `swaps`, `refusals`, `restarts`, and `live_since`.
+        """
+        self._told = told
         return generate_latest(self._registry)
+
+    def describe(self) -> Iterable[CounterMetricFamily]:
+        """Say that no name is claimed before there is something to say."""
+        return ()
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        """Return the supervisor's own counts."""
+        for name in TOLD:
+            if name in self._told:
+                yield CounterMetricFamily(f"refit_{name}", _MEANING[name], value=self._told[name])
+
+    def _gauges(self, as_of: datetime, log: Log | None) -> None:
+        def gauge(name: str, meaning: str) -> Gauge:
+            return Gauge(name, meaning, registry=self._registry)
+
+        gauge("refit_in_flight", "Requests being answered").set_function(lambda: self.in_flight)
+        age = Gauge("refit_model_age_seconds", "Age of the live model", ["since"], registry=self._registry)
+        age.labels("as_of").set_function(lambda: time.time() - as_of.timestamp())
+        age.labels("live").set_function(lambda: time.time() - self._told.get("live_since", self._born))
+        if log is not None:
+            gauge("refit_log_backlog", "Entries of the decision log not yet in Postgres").set_function(
+                lambda: log.backlog
+            )
+            gauge("refit_log_bytes", "What the decision log takes of the disk").set_function(lambda: log.bytes)
+            gauge("refit_log_full", "1 while the decision log takes no more").set_function(lambda: log.full)
+
+
+_MEANING: Final = {
+    "swaps": "Releases that took the place of another",
+    "refusals": "Releases that did not go live",
+    "restarts": "Times the live release crashed or hung and was started again",
+}

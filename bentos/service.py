@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 from pathlib import Path
@@ -10,11 +11,18 @@ from typing import Any, Final
 import bentoml
 from bentoml import Service
 
-from bentos.desk import Desk, Receive, Scope, Send
+from bentos.body import Receive, Scope, Send
+from bentos.desk import Desk
+from bentos.door import Door
+from bentos.spool import Spool
 from refit.scoring.bundle import load
 from refit.scoring.model import XGBOOST_FILE
 
 FOLDER_VARIABLE: Final = "REFIT_BUNDLE"
+SPOOL_VARIABLE: Final = "REFIT_SPOOL"
+SPOOL_MB_VARIABLE: Final = "REFIT_SPOOL_MB"
+SPOOL_MB: Final = 256
+MEGABYTE: Final = 1 << 20
 
 
 class FrontService(Service):  # type: ignore[misc] # bentoml carries no types
@@ -27,10 +35,11 @@ class FrontService(Service):  # type: ignore[misc] # bentoml carries no types
     def to_asgi(self, is_main: bool = True) -> Any:
         """Return the application both kinds of serving run."""
         behind = super().to_asgi(is_main)
+        desk = self.inner.desk()
 
         async def front(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http":
-                await self.inner.desk(scope, receive, send)
+                await desk(scope, receive, send)
             else:
                 await behind(scope, receive, send)
 
@@ -39,14 +48,22 @@ class FrontService(Service):  # type: ignore[misc] # bentoml carries no types
 
 @bentoml.service(name="refit", service_class=FrontService, workers=1)
 class Refit:
-    """Scores loan applications with the bundle this Bento carries."""
+    """Scores records with the bundle this Bento carries."""
 
-    desk: Desk
-
-    def __init__(self) -> None:
+    @staticmethod
+    def desk() -> Desk:
+        """Return what answers; made before the process says that it is ready, and not by the thread that serves."""
         folder = Path(os.environ.get(FOLDER_VARIABLE) or Path(__file__).parent.parent / "bundle")
         _hide("pandas", "pyarrow", *(["sklearn"] if (folder / XGBOOST_FILE).exists() else []))
-        type(self).desk = Desk(load(folder))
+        return Desk(load(folder), Door.of(os.environ), _spool(os.environ))
+
+
+def _spool(environment: Mapping[str, str]) -> Spool | None:
+    """Return the decision log, where a folder for it is named."""
+    folder = environment.get(SPOOL_VARIABLE)
+    if not folder:
+        return None
+    return Spool(Path(folder), int(float(environment.get(SPOOL_MB_VARIABLE) or SPOOL_MB) * MEGABYTE))
 
 
 def _hide(*names: str) -> None:

@@ -15,7 +15,8 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 class Settings(BaseSettings):
     """Every setting of `refit`, each read from `REFIT_<NAME>`.
 
-    Without `database_url` an embedded PostgreSQL runs under `home`.
+    Without `database_url` an embedded PostgreSQL runs under `home`. Without `api_keys` the service answers this machine
+    alone. A release that is not ready within `start_seconds` is refused.
     """
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
@@ -31,6 +32,19 @@ class Settings(BaseSettings):
     prefect_port: Port = 4200
     service_port: Port = 3000
     console_port: Port = 8080
+    prefect_api_url: str | None = None
+    console_url: str | None = None
+    console_token: SecretStr | None = None
+    webhook_url: str | None = None
+    webhook_secret: SecretStr | None = None
+    keep_reports_days: Annotated[int, Field(ge=1)] = 365
+    keep_predictions_days: Annotated[int, Field(ge=1)] = 730
+    keep_runs_days: Annotated[int, Field(ge=1)] = 90
+    api_keys: SecretStr | None = None
+    request_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    max_concurrent: Annotated[int, Field(ge=1)] = 256
+    start_seconds: Annotated[float, Field(gt=0)] = 60.0
+    spool_mb: Annotated[float, Field(gt=0)] = 256.0
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
 
     @classmethod

@@ -1,6 +1,7 @@
 """A bundle becomes a Bento: service, the part of `refit` it needs, and the bundle itself, in one immutable folder."""
 
 import errno
+import fcntl
 import filecmp
 import importlib.metadata
 import importlib.util
@@ -10,6 +11,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +29,9 @@ REQUIRED: Final = ("uvicorn", "numpy", "orjson", "prometheus-client", "pydantic"
 WELCOME: Final = ("httptools", "uvloop")
 """What makes uvicorn faster where it is there."""
 BUILD_SECONDS: Final = 300
+BUILDING: Final = ".building-"
+YOUNG_SECONDS: Final = 10.0
+"""A folder this young may be about to be locked by its builder."""
 
 
 def build(bundle_folder: Path, *, bentoml_home: Path) -> str:
@@ -43,8 +50,8 @@ def build(bundle_folder: Path, *, bentoml_home: Path) -> str:
     try:
         if not goal.is_dir():
             goal.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".building-", dir=bentoml_home) as scratch:
-                built = _built(bundle_folder, tag, Path(scratch))
+            with _scratch(bentoml_home) as scratch:
+                built = _built(bundle_folder, tag, scratch)
                 _move(built, goal)
     except OSError as error:
         raise OutageError(f"{bentoml_home}: the Bento store cannot be written: {error.strerror}") from None
@@ -53,6 +60,32 @@ def build(bundle_folder: Path, *, bentoml_home: Path) -> str:
             f"{tag} holds another bundle than {bundle_folder}: {difference}. A Bento never changes; delete {goal}"
         )
     return tag
+
+
+@contextmanager
+def _scratch(home: Path) -> Iterator[Path]:
+    """Give a folder that is ours while we live; those that a killed build left behind are deleted."""
+    for left in home.glob(f"{BUILDING}*"):
+        with suppress(OSError), _locked(left):
+            if time.time() - left.stat().st_mtime > YOUNG_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=BUILDING, dir=home) as folder, _locked(Path(folder)):
+        yield Path(folder)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder, which its holder's end gives back however it comes.
+
+    Raises:
+        BlockingIOError: Somebody else holds it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def bento_path(tag: str, bentoml_home: Path) -> Path:

@@ -1,5 +1,6 @@
 """A generation as its supervisor sees it: a process, a line of commands, and what it says."""
 
+import json
 import os
 import signal
 import socket
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -19,6 +20,9 @@ from refit.scoring.bundle import GoldenRecord
 
 SCRIPT: Final = Path(__file__).with_name("generation.py")
 REAP_SECONDS: Final = 5.0
+LIVE_SECONDS: Final = 5.0
+"""How long a generation that passed every check may take to say that it accepts connections."""
+PROBE_SECONDS: Final = 2.0
 LINE: Final = 4096
 STANDARD_ERROR: Final = 2
 
@@ -43,11 +47,24 @@ class Child:
     """One generation.
 
     A thread of its own follows it and tells its news, in this order: `passed` once every check went well, `live` once
-    it takes connections, `ended`; or else `refused` alone, with the reason why it never got that far.
+    it takes connections, `ended`; or else `refused` alone, with the reason why it never got that far. While it is live
+    it is asked a golden record now and then; one that hangs, or answers wrongly, is ended.
     """
 
-    def __init__(self, release: Release, tell: Callable[["Child", News, str], None], start_seconds: float) -> None:
+    def __init__(
+        self,
+        release: Release,
+        tell: Callable[["Child", News, str], None],
+        start_seconds: float,
+        hang_seconds: float,
+        environment: Mapping[str, str],
+    ) -> None:
         """Start it.
+
+        Args:
+            start_seconds: How long it may take until it has passed every check.
+            hang_seconds: How long it may take to answer while it is live.
+            environment: What it is told besides our own environment.
 
         Raises:
             ReleaseError: The Bento is not there, or carries nothing to check it by.
@@ -61,6 +78,8 @@ class Child:
         self._tell = tell
         self._deadline = self.born + start_seconds
         self._start_seconds = start_seconds
+        self._hang_seconds = hang_seconds
+        self._probing = True
         self._control, control = socket.socketpair()
         self._check, check = socket.socketpair()
         with control, check:
@@ -71,7 +90,7 @@ class Child:
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=STANDARD_ERROR,
-                env=_environment(release.bento_path),
+                env=_environment(release.bento_path, environment),
                 pass_fds=(control.fileno(), check.fileno()),
                 start_new_session=True,  # Ctrl-C is the supervisor's to hear; it then ends this in good order
             )
@@ -82,12 +101,18 @@ class Child:
         self.serving = True
         self._command("serve", listener)
 
+    def inform(self, told: Mapping[str, float]) -> None:
+        """Tell it what its metrics show of the supervisor."""
+        self._command(f"told {json.dumps(told)}")
+
     def drain(self, seconds: float) -> None:
         """Have it finish what its clients began, now that a successor is live."""
+        self._probing = False
         self._command(f"drain {seconds}")
 
     def stop(self, seconds: float) -> None:
         """Have it end, after what is in flight."""
+        self._probing = False
         self._command(f"stop {seconds}")
 
     def kill(self) -> None:
@@ -111,14 +136,44 @@ class Child:
                 self.process.wait()
                 self._tell(self, "refused", str(error))
                 return
-            self._check.close()
             self._tell(self, "passed", "")
-            self._control.settimeout(None)
+            self._tell(self, "ended", self._lived())
+
+    def _lived(self) -> str:
+        """Follow it to its end, and return how that came."""
+        self._control.settimeout(LIVE_SECONDS)
+        try:
             if self._read() == "live":
                 self._tell(self, "live", "")
-                while self._read():
-                    pass
-            self._tell(self, "ended", _how_ended(self._wait()))
+                self._watch()
+        except TimeoutError:
+            return self._ended(f"did not take connections within {LIVE_SECONDS:g} s")
+        except ReleaseError as error:
+            return self._ended(f"ended, because it hung or went wrong: {error}")
+        return _how_ended(self._wait())
+
+    def _watch(self) -> None:
+        """Return when it has ended by itself.
+
+        Raises:
+            ReleaseError: It does not answer, or not rightly.
+        """
+        while True:
+            self._control.settimeout(PROBE_SECONDS if self._probing else None)
+            try:
+                if not self._read():
+                    return
+            except TimeoutError:
+                try:
+                    self._probing &= golden.probe(self._check, self._golden[0], self._hang_seconds)
+                except ReleaseError:
+                    if self._probing and self.process.poll() is None:
+                        raise
+
+    def _ended(self, why: str) -> str:
+        self.kill()
+        self.process.wait()
+        return why
 
     def _prove(self) -> None:
         self._control.settimeout(self._start_seconds)
@@ -155,11 +210,11 @@ class Child:
             return self.process.wait()
 
 
-def _environment(bento_path: Path) -> dict[str, str]:
-    """Return ours without what would point the Bento at another bundle, and with BentoML kept quiet."""
+def _environment(bento_path: Path, told: Mapping[str, str]) -> dict[str, str]:
+    """Return ours and what it is told, without what would point it at another bundle, and with BentoML kept quiet."""
     ours = {name: value for name, value in os.environ.items() if name != "REFIT_BUNDLE"}
     home = {"BENTOML_HOME": str(bento_path.parents[2])} if bento_path.parent.parent.name == "bentos" else {}
-    return ours | home | {"BENTOML_DO_NOT_TRACK": "True", "DO_NOT_TRACK": "1", "PYTHONUNBUFFERED": "1"}
+    return {**ours, **told, **home} | {"BENTOML_DO_NOT_TRACK": "True", "DO_NOT_TRACK": "1", "PYTHONUNBUFFERED": "1"}
 
 
 def _how_ended(code: int) -> str:

@@ -4,6 +4,7 @@
 The supervisor speaks to it over an inherited socket, a line a command:
 
 - `serve` comes with the listening socket: start to accept; answered with `live`.
+- `told JSON`: what the metrics shall show of the supervisor.
 - `drain SECONDS`: a successor accepts now. Answer what still comes on open connections, each with `Connection: close`.
 - `stop SECONDS`: the same, because all of it ends.
 
@@ -13,13 +14,16 @@ The end of that socket means that the supervisor is gone: stop.
 import argparse
 import asyncio
 import errno
+import json
 import logging
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable, MutableMapping
+import time
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +42,16 @@ KEEP_ALIVE_SECONDS: Final = 75
 IN_FLIGHT_SECONDS: Final = 30
 TICK: Final = 0.02
 LINE: Final = 4096
+REQUEST_SECONDS: Final = 30.0
+SLOW_BODY: Final = b'{"error":{"code":"timeout","message":"no whole request came in time"}}\n'
+TOO_SLOW: Final = (
+    b"HTTP/1.1 504 Gateway Timeout\r\ncontent-type: application/json\r\nconnection: close\r\n"
+    b"content-length: " + str(len(SLOW_BODY)).encode() + b"\r\n\r\n" + SLOW_BODY
+)
+NICE: Final = 5
+"""How far a generation that loads stands back behind the one that serves; threads that serve do not."""
+AUTOGROUP_TRIES: Final = 5
+AUTOGROUP_SECONDS: Final = 0.1
 FULL: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 log = logging.getLogger("refit.generation")
@@ -115,10 +129,10 @@ class Acceptor:
             self._listener.close()
             self._listener = None
 
-    def open(self, connection: socket.socket) -> None:
-        """Serve one connection."""
+    def open(self, connection: socket.socket, protocol: Callable[[], asyncio.Protocol] | None = None) -> None:
+        """Serve one connection, by another protocol than all others where one is given."""
         connection.settimeout(0)
-        task = self._loop.create_task(self._loop.connect_accepted_socket(self._protocol, connection))
+        task = self._loop.create_task(self._loop.connect_accepted_socket(protocol or self._protocol, connection))
         self._opening.add(task)
         task.add_done_callback(self._opened)
 
@@ -154,12 +168,42 @@ class Server(uvicorn.Server):
         """Leave signals alone."""
         return nullcontext()
 
-    def protocol(self) -> asyncio.Protocol:
-        """Return what serves one connection, as uvicorn's own start-up makes it."""
+    def protocol(self, **state: Any) -> asyncio.Protocol:
+        """Return what serves one connection, as uvicorn's own start-up makes it; `state` reaches the application."""
         loop = asyncio.get_running_loop()
         return self.config.http_protocol_class(  # type: ignore[call-arg]
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state, _loop=loop
+            config=self.config, server_state=self.server_state, app_state={**self.lifespan.state, **state}, _loop=loop
         )
+
+
+class Patience:
+    """Ends connections whose client takes too long to say what it wants: uvicorn waits for a request line for ever."""
+
+    def __init__(self, connections: Callable[[], Iterable[Any]], seconds: float) -> None:
+        self._connections = connections
+        self._seconds = seconds
+        self._since: dict[Any, tuple[object, float]] = {}
+
+    def look(self, now: float) -> None:
+        """End each connection that has owed the head of the same request for too long."""
+        owing = {c: c.cycle for c in self._connections() if _owes_a_request(c)}
+        before = self._since
+        self._since = {}
+        for connection, cycle in owing.items():
+            last, since = before.get(connection, (cycle, now))
+            if last is not cycle:
+                since = now
+            if now - since > self._seconds:
+                connection.transport.write(TOO_SLOW)
+                connection.transport.close()
+            else:
+                self._since[connection] = cycle, since
+
+
+def _owes_a_request(connection: Any) -> bool:
+    """Tell whether a client has begun a request, or has just come, and nothing answers it yet."""
+    answered = connection.cycle is None or connection.cycle.response_complete
+    return answered and connection.timeout_keep_alive_task is None
 
 
 class Generation:
@@ -170,12 +214,14 @@ class Generation:
         self._boss = boss
         self._leaving = asyncio.Event()
         self._deadline = float("inf")
+        self._private: asyncio.Protocol | None = None
+        self._told: dict[str, float] = {}
 
     async def run(self, config: uvicorn.Config, check: socket.socket) -> bool:
         """Serve from the first check to the last answer; return whether the application could start."""
         loop = asyncio.get_running_loop()
         self._server = Server(config)
-        self._acceptor = Acceptor(self._server.protocol)
+        self._acceptor = Acceptor(lambda: self._server.protocol(refit_told=self._told))
         serving = loop.create_task(self._serve())
         while not self._server.started:
             await asyncio.sleep(TICK)
@@ -183,14 +229,31 @@ class Generation:
                 return False
         loop.add_signal_handler(signal.SIGTERM, self._leave, LAST_SECONDS, True)  # noqa: FBT003 - a callback's argument
         self._boss.attach(self._obey)
-        self._acceptor.open(check)
+        self._acceptor.open(check, self._own_line)
         self._boss.tell("checking")
+        looking = loop.create_task(self._look_for_the_slow())
         await self._leaving.wait()
         while self._busy and loop.time() < self._deadline:  # noqa: ASYNC110 - uvicorn has no event for its last connection
             await asyncio.sleep(TICK)
+        looking.cancel()
         self._server.should_exit = True
         await serving
         return True
+
+    def _own_line(self) -> asyncio.Protocol:
+        """Return what serves the supervisor's own connection: it needs no key, and keeps nothing open."""
+        self._private = self._server.protocol(refit_private=True)
+        return self._private
+
+    def _others(self) -> set[Any]:
+        return {connection for connection in self._server.server_state.connections if connection is not self._private}
+
+    async def _look_for_the_slow(self) -> None:
+        seconds = float(os.environ.get("REFIT_REQUEST_SECONDS") or REQUEST_SECONDS)
+        patience = Patience(self._others, seconds)
+        while True:
+            await asyncio.sleep(min(1.0, seconds / 4))
+            patience.look(asyncio.get_running_loop().time())
 
     async def application(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on to the application; tell the supervisor why a start failed, and clients when all ends."""
@@ -210,15 +273,17 @@ class Generation:
 
     @property
     def _busy(self) -> bool:
-        return self._acceptor.opening or bool(self._server.server_state.connections)
+        return self._acceptor.opening or bool(self._others())
 
     def _obey(self, command: str, listener: socket.socket | None) -> None:
-        word, _, seconds = command.partition(" ")
+        word, _, rest = command.partition(" ")
         if word == "serve" and listener is not None:
             self._acceptor.listen(listener)
             self._boss.tell("live")
+        elif word == "told":
+            self._told.update(json.loads(rest))
         elif word in {"drain", "stop"}:
-            self._leave(float(seconds), word == "stop")
+            self._leave(float(rest), word == "stop")
 
     def _leave(self, seconds: float, last: bool) -> None:
         """Take no more connections; who waits goes to the successor, or in here where there is none."""
@@ -238,11 +303,15 @@ def main() -> int:
         "--check", type=int, required=True, help="descriptor of a connection the supervisor checks over"
     )
     given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(name)s %(message)s", stream=sys.stderr)
+    logging.basicConfig(
+        level=os.environ.get("REFIT_LOG_LEVEL") or logging.WARNING,
+        format="%(asctime)s %(process)d %(name)s %(message)s",
+        stream=sys.stderr,
+    )
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to hear
     boss = Boss(socket.socket(fileno=given.control))
     try:
-        generation = Generation(_load(given.bento), boss)
+        generation = Generation(_loaded(given.bento), boss)
     except Exception as error:
         boss.tell(f"failed {type(error).__name__}: {_last_line(str(error))}")
         raise
@@ -262,6 +331,37 @@ def main() -> int:
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         started = runner.run(generation.run(config, socket.socket(fileno=given.check)))
     return 0 if started else 1
+
+
+def _loaded(bento: Path) -> App:
+    """Load in the time that the generation now live leaves over."""
+    _group_nice(NICE)
+    try:
+        with ThreadPoolExecutor(1, "loading", initializer=_stand_back) as aside:
+            return aside.submit(_load, bento).result()
+    finally:
+        _group_nice(0)
+
+
+def _stand_back() -> None:
+    """Give this thread less of the processor; on Linux that is a thread's own, and cannot be taken back."""
+    with suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+
+
+def _group_nice(nice: int) -> None:
+    """Weigh our session against others, where the kernel shares the processor out by sessions: sched(7), autogroup."""
+    if os.getsid(0) != os.getpid():
+        return  # somebody else's session, who started us by hand
+    for _ in range(AUTOGROUP_TRIES):
+        try:
+            Path("/proc/self/autogroup").write_text(str(nice), encoding="ascii")
+        except BlockingIOError:  # it may be changed ten times a second
+            time.sleep(AUTOGROUP_SECONDS)
+        except OSError:
+            return
+        else:
+            return
 
 
 def _load(bento: Path) -> App:

@@ -1,8 +1,9 @@
 """Keeps one release live: owns the listening socket, and hands it from one generation to the next."""
 
+import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -13,6 +14,7 @@ from refit.release.child import Child, News, Release
 from refit.release.conversation import Conversation
 from refit.release.listening import ended_by_signals, listening
 from refit.release.placeholder import Placeholder
+from refit.scoring.keys import SHORT, VARIABLE, Keys
 
 __all__ = ["Release", "Supervisor"]
 
@@ -43,6 +45,8 @@ class Supervisor:
         *,
         start_seconds: float = 60.0,
         drain_seconds: float = 30.0,
+        hang_seconds: float = 10.0,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Prepare; nothing is bound or started yet.
 
@@ -55,12 +59,22 @@ class Supervisor:
             poll_seconds: How often `desired` is asked.
             start_seconds: How long a generation may take until it has passed every check.
             drain_seconds: How long an old generation waits for clients that keep a connection open.
+            hang_seconds: How long the live generation may take to answer before it is taken to hang and replaced.
+            environment: What each generation is told besides our own environment, `REFIT_SPOOL` and the like. Of
+                `REFIT_API_KEYS`, in either, it gets the hashes; without keys only loopback addresses are listened on.
+
+        Raises:
+            ContractError: `REFIT_API_KEYS` holds no keys.
         """
+        told = dict(environment or {})
+        self._keys = Keys.of(told.get(VARIABLE, os.environ.get(VARIABLE, "")))
+        self._told = told | {VARIABLE: self._keys.to_text()}
         self._on_live = on_live
         self._on_refused = on_refused
         self._address = host, port
         self._start_seconds = start_seconds
         self._drain_seconds = drain_seconds
+        self._hang_seconds = hang_seconds
         self._events: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._ledger = Conversation(desired, self._heard, poll_seconds)
         self._listener: socket.socket | None = None
@@ -76,6 +90,7 @@ class Supervisor:
         self._refused: set[int] = set()
         self._crashes = 0
         self._not_before: dict[int, float] = {}
+        self._counts: dict[str, float] = dict.fromkeys(("swaps", "refusals", "restarts"), 0)
 
     @property
     def port(self) -> int:
@@ -91,6 +106,7 @@ class Supervisor:
         """Take the port.
 
         Raises:
+            ContractError: Other machines would reach it, and no keys are set.
             OutageError: It is taken, or not ours to take.
         """
         self._bound()
@@ -102,9 +118,11 @@ class Supervisor:
         the one before goes on. A generation that crashes is started again. While `desired` raises, all stays as it is.
 
         Raises:
+            ContractError: Other machines would reach it, and no keys are set.
             OutageError: The port is taken.
         """
         self.bind()
+        self._say_who_may_ask()
         with ended_by_signals(self.stop):
             self._ledger.start()
             try:
@@ -118,9 +136,15 @@ class Supervisor:
 
     def _bound(self) -> socket.socket:
         if self._listener is None:
-            self._listener = listening(*self._address)
+            self._listener = listening(*self._address, open_to_all=bool(self._keys))
             self._address = self._address[0], int(self._listener.getsockname()[1])
         return self._listener
+
+    def _say_who_may_ask(self) -> None:
+        if not self._keys:
+            log.warning("release.no_keys", then="only this machine is answered; REFIT_API_KEYS lets others in")
+        elif self._keys.n_short:
+            log.warning("release.short_keys", n=self._keys.n_short, why=f"under {SHORT} characters can be guessed")
 
     # Events: put by other threads and by signals, taken by `run` alone, so that what follows needs no lock.
 
@@ -176,9 +200,16 @@ class Supervisor:
         log.info("release.live", release=release.id, version=release.version, pid=child.process.pid, seconds=took)
         if first:
             self._crashes = 0
+            self._counts["live_since"] = time.time()
+            self._counts["swaps"] += before is not None
             self._ledger.report(lambda: self._on_live(release))
+        self._inform()
         if before is not None:
             self._retire(before)
+
+    def _inform(self) -> None:
+        if self._live is not None:
+            self._live.inform(self._counts)
 
     def _retire(self, child: Child) -> None:
         child.drain(self._drain_seconds)
@@ -191,11 +222,14 @@ class Supervisor:
             self._pause(release, why)
             return
         self._refused.add(release.id)
+        self._counts["refusals"] += 1
+        self._inform()
         log.error("release.refused", release=release.id, version=release.version, why=why)
         self._ledger.report(lambda: self._on_refused(release, why))
 
     def _crashed(self, child: Child, why: str) -> None:
         self._live = None
+        self._counts["restarts"] += 1
         if time.monotonic() - self._live_since > STEADY_SECONDS:
             self._crashes = 0
         self._pause(child.release, why)
@@ -239,7 +273,7 @@ class Supervisor:
 
     def _try(self, release: Release) -> None:
         try:
-            child = Child(release, self._news, self._start_seconds)
+            child = Child(release, self._news, self._start_seconds, self._hang_seconds, self._told)
         except ReleaseError as error:
             self._refuse(release, str(error))
         except OSError as error:

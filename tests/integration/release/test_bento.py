@@ -1,4 +1,5 @@
 import dataclasses
+import fcntl
 import filecmp
 import json
 import os
@@ -136,6 +137,21 @@ def test_two_builds_at_once_end_in_one_bento_and_leave_nothing_else(bentos, tmp_
     assert tags == [bentos[1].tag] * 2
     assert [path.name for path in tmp_path.iterdir()] == ["bentos"]
     assert [path.name for path in (tmp_path / "bentos" / "refit_toy").iterdir()] == [bentos[1].bundle.version]
+
+
+def test_what_a_killed_build_left_behind_is_deleted_by_the_next_and_what_another_builds_is_not(bentos, tmp_path):
+    left, young, building = (tmp_path / f".building-{name}" for name in ("left", "young", "busy"))
+    for folder in (left, young, building):
+        (folder / "context").mkdir(parents=True)
+    for folder in (left, building):
+        os.utime(folder, (0, 0))
+    lock = os.open(building, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        build(bentos[0].folder, bentoml_home=tmp_path)
+    finally:
+        os.close(lock)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".building-busy", ".building-young", "bentos"]
 
 
 def test_a_folder_without_a_bundle_is_refused(tmp_path):

@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from refit.errors import OutageError
+from refit.errors import ContractError, OutageError
 from refit.release.supervisor import Release, Supervisor
 from refit.scoring.bundle import GoldenRecord
 
@@ -346,3 +346,112 @@ def test_a_killed_supervisor_leaves_no_process_and_no_port_behind(bentos):
     with supervisor_process(bentos[1].release(2), port):
         assert ask(port, "GET", "/model")[1]["version"] == bentos[1].bundle.version
         wait_until(lambda: gone(children))
+
+
+def test_a_request_begun_before_a_swap_is_finished_by_the_one_it_began_with(serving, bentos):
+    supervisor, ledger = serving
+    before = ask(supervisor.port, "GET", "/model")[1]["version"]
+    other = next(built for built in bentos if built.bundle.version != before)
+    body = json.dumps([bentos[0].bundle.golden[0].inputs] * 200).encode()
+    with socket.create_connection(("127.0.0.1", supervisor.port), timeout=PATIENCE) as half:
+        half.sendall(b"POST /predict/batch HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % len(body))
+        half.sendall(body[:100])
+        ledger.wanted = other.release(next_id(ledger))
+        wait_until(lambda: ledger.wanted.id in ledger.live)
+        wait_until(lambda: ask(supervisor.port, "GET", "/model")[1]["version"] == other.bundle.version)
+        half.sendall(body[100:])
+        answer = http.client.HTTPResponse(half)
+        answer.begin()
+        assert {each["model_version"] for each in json.loads(answer.read())["predictions"]} == {before}
+        assert answer.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("sign", [signal.SIGSTOP, None], ids=["stopped process", "stuck event loop"])
+def test_a_generation_that_hangs_while_it_is_live_is_replaced(bentos, tmp_path, sign):
+    path = bentos[0].path if sign else broken(bentos[0], tmp_path, "bentos/door.py", stuck(bentos[0].path))
+    ledger = FakeLedger(bentos[0].release(1, bento_path=path))
+    with supervised(ledger, hang_seconds=1.0) as supervisor:
+        wait_until(lambda: ledger.live)
+        hung = generations()[-1]
+        if sign:
+            hung.send_signal(sign)
+        else:
+            with socket.create_connection(("127.0.0.1", supervisor.port)) as poison:
+                poison.sendall(b"GET /model HTTP/1.1\r\nhost: a\r\nx-request-id: stick\r\n\r\n")
+        wait_until(lambda: gone([hung]))
+        assert ask(supervisor.port, "GET", "/readyz")[0] == 200
+        assert ledger.refused == {}
+
+
+def stuck(bento: Path) -> str:
+    """Return the door of a Bento whose event loop one certain request holds for ever."""
+    content = (bento / "src" / "bentos" / "door.py").read_text()
+    found = "    if request_id is None or"
+    assert content.count(found) == 1
+    return content.replace(found, f"    if request_id == b'stick':\n        __import__('time').sleep(600)\n{found}")
+
+
+def test_a_client_that_never_finishes_what_it_says_is_cut_off_and_the_next_is_answered(bentos):
+    ledger = FakeLedger(bentos[0].release(1))
+    with supervised(ledger, environment={"REFIT_REQUEST_SECONDS": "0.5"}) as supervisor:
+        wait_until(lambda: ledger.live)
+        for begun in (b"", b"POST /predict HT", b"POST /predict HTTP/1.1\r\nhost: a\r\ncontent-length: 99\r\n\r\n{"):
+            with socket.create_connection(("127.0.0.1", supervisor.port), timeout=PATIENCE) as slow:
+                slow.sendall(begun)
+                said = b"".join(iter(lambda: slow.recv(4096), b""))
+            assert said.startswith(b"HTTP/1.1 504 ")
+            assert b'"code":"timeout"' in said
+        client = http.client.HTTPConnection("127.0.0.1", supervisor.port, timeout=PATIENCE)
+        client.request("GET", "/readyz")
+        assert client.getresponse().status == 200
+        client.close()
+
+
+KEY = "a-key-of-0123456789"
+
+
+def test_with_keys_the_supervisor_checks_and_clients_need_one_and_no_process_can_be_looked_into(bentos):
+    ledger = FakeLedger(bentos[0].release(1))
+    with supervised(ledger, environment={"REFIT_API_KEYS": f"{KEY},another-key-0123456789"}) as supervisor:
+        wait_until(lambda: ledger.live)
+        generation = generations()[-1]
+        assert ask(supervisor.port, "GET", "/model")[0] == 401
+        assert ask(supervisor.port, "GET", "/livez")[0] == 200
+        client = http.client.HTTPConnection("127.0.0.1", supervisor.port, timeout=PATIENCE)
+        client.request("GET", "/model", headers={"Authorization": f"Bearer {KEY}"})
+        assert client.getresponse().status == 200
+        client.close()
+        assert KEY not in "".join([*generation.cmdline(), *generation.environ().values()])
+
+
+def test_without_keys_an_address_that_others_reach_is_not_listened_on():
+    ledger = FakeLedger()
+    plain = Supervisor(ledger.desired, ledger.on_live, ledger.on_refused, "0.0.0.0", 0)  # noqa: S104 - it is refused
+    with pytest.raises(ContractError, match=r"no keys are set.*REFIT_API_KEYS"):
+        plain.bind()
+    keyed = Supervisor(
+        *(ledger.desired, ledger.on_live, ledger.on_refused, "0.0.0.0", 0),  # noqa: S104 - with keys it may
+        environment={"REFIT_API_KEYS": KEY},
+    )
+    keyed.bind()
+    keyed._listener.close()
+
+
+def test_metrics_tell_what_only_the_supervisor_knows(bentos):
+    ledger = FakeLedger(bentos[0].release(1))
+    with supervised(ledger) as supervisor:
+        for number in (1, 2):
+            ledger.wanted = bentos[number - 1].release(number)
+            wait_until(lambda n=number: n in ledger.live)
+        ledger.wanted = bentos[0].release(3, bento_path=Path("nowhere"))
+        wait_until(lambda: ledger.refused)
+        wait_until(lambda: {"refit_swaps_total 1.0", "refit_refusals_total 1.0"} <= set(metrics(supervisor.port)))
+
+
+def metrics(port: int) -> list[str]:
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    try:
+        client.request("GET", "/metrics")
+        return client.getresponse().read().decode().splitlines()
+    finally:
+        client.close()

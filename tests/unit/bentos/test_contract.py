@@ -1,5 +1,9 @@
-from bentos.contract import input_schema, openapi
+import dataclasses
+
+from bentos.contract import input_schema
+from bentos.openapi import openapi
 from refit.usecase.catalogue import find, names
+from tests.unit.bentos import conftest as toy
 
 
 def test_the_input_schema_is_the_contract(browser):
@@ -32,7 +36,7 @@ def test_the_openapi_document_names_every_path_and_gives_the_contracts_example(b
 def test_every_built_in_use_case_has_a_document_whose_references_lead_somewhere():
     for name in names():
         usecase = find(name)
-        document = openapi(usecase, "v1")
+        document = openapi(dataclasses.replace(toy.bundle(), usecase=usecase))
         assert document["components"]["schemas"]["Record"] == input_schema(usecase)
         for reference in _references(document):
             assert reference.removeprefix("#/components/schemas/") in document["components"]["schemas"]

@@ -1,13 +1,14 @@
 import json
 import logging
+import math
 import uuid
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bentos.body import MAX_BATCH_BODY, MAX_BODY, PATIENCE
 from bentos.contract import MAX_BATCH
-from bentos.desk import MAX_BATCH_BODY, MAX_BODY, PATIENCE
 
 GOOD = {"amount": 750, "covered": 50.5, "owner": "no", "state": "TX"}
 SECRET = "s3cr3t"
@@ -22,10 +23,13 @@ def test_a_record_gets_its_probability_and_what_follows_from_it(browser):
         "probability": 0.75,
         "decision": "decline",
         "threshold": 0.5,
+        "points": pytest.approx(600 - 20 * math.log2(3)),
+        "band": None,
         "model_version": "toy-20030630-0123456789ab",
         "usecase": "toy",
     }
-    assert str(uuid.UUID(answer["id"])) == answer["id"] == response.headers["x-request-id"]
+    assert str(uuid.UUID(answer["id"])) == answer["id"]
+    assert browser.ask("POST", "/predict", json=GOOD).json()["id"] != answer["id"]
     assert browser.ask("POST", "/predict", json=GOOD | {"amount": 499}).json()["decision"] == "approve"
     assert browser.ask("POST", "/predict", json=GOOD | {"amount": 500}).json()["decision"] == "decline"
 
@@ -207,3 +211,54 @@ def test_a_record_is_answered_with_a_probability_or_with_reasons(browser, record
     else:
         assert response.status_code == 400
         assert response.json()["error"]["fields"]
+
+
+def test_an_explanation_is_a_prediction_and_what_moved_it(browser):
+    record = GOOD | {"amount": 750}
+    plain = browser.ask("POST", "/predict", json=record).json()
+    why = browser.ask("POST", "/explain", json=record).json()
+    assert {name: why[name] for name in plain if name != "id"} == {name: plain[name] for name in plain if name != "id"}
+    total = why["baseline"] + sum(part["contribution"] for part in why["contributions"])
+    assert total == pytest.approx(math.log(3))
+    assert why["baseline_points"] + sum(part["points"] for part in why["contributions"]) == pytest.approx(why["points"])
+    assert why["against"] == "an even chance"
+    assert why["contributions"][0]["feature"] == "amount"
+    assert why["reasons"] == [why["contributions"][0]["reason"]]
+
+
+def test_an_explanation_of_a_bad_record_names_every_field(browser):
+    response = browser.ask("POST", "/explain", json={"amount": SECRET, "owner": SECRET})
+    assert response.status_code == 400
+    assert [field["field"] for field in response.json()["error"]["fields"]] == ["amount", "owner"]
+
+
+def test_points_fall_into_bands(browser):
+    bands = {
+        amount: browser.ask("POST", "/predict", json={"amount": amount}).json()["band"] for amount in (1, 500, 999)
+    }
+    assert bands == {1: "A", 500: "B", 999: None}
+
+
+def test_several_classes_get_the_likeliest_and_a_probability_each(of_classes):
+    answer = of_classes.ask("POST", "/predict", json=GOOD).json()
+    assert answer | {"id": ""} == {
+        "id": "",
+        "class": "x",
+        "probabilities": {"x": pytest.approx(0.75), "y": pytest.approx(0.125), "z": pytest.approx(0.125)},
+        "model_version": "toy-20030630-0123456789ab",
+        "usecase": "thirds",
+    }
+    batch = of_classes.ask("POST", "/predict/batch", json=[GOOD, GOOD | {"amount": 100}]).json()["predictions"]
+    assert [each["class"] for each in batch] == ["x", "y"]
+    page = of_classes.ask("GET", "/model").json()
+    assert page["classes"] == ["x", "y", "z"]
+    assert "threshold" not in page
+    schemas = of_classes.ask("GET", "/openapi.json").json()["components"]["schemas"]
+    assert schemas["Prediction"]["properties"]["class"]["enum"] == ["x", "y", "z"]
+
+
+def test_an_explanation_of_several_classes_is_of_the_one_chosen(of_classes):
+    why = of_classes.ask("POST", "/explain", json=GOOD).json()
+    assert why["class"] == "x"
+    assert why["baseline_points"] is None
+    assert why["baseline"] + sum(part["contribution"] for part in why["contributions"]) == pytest.approx(math.log(3))

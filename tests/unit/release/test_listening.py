@@ -35,7 +35,7 @@ def test_a_port_that_becomes_free_in_a_moment_is_waited_for(taken):
 def test_an_address_that_is_not_ours_is_an_outage_not_a_trace(monkeypatch):
     monkeypatch.setattr(module, "SECONDS", 0.0)
     with pytest.raises(OutageError, match="cannot listen on"):
-        listening("192.0.2.1", 0)
+        listening("192.0.2.1", 0, open_to_all=True)
 
 
 def test_a_name_that_does_not_exist_is_an_outage_not_a_trace():

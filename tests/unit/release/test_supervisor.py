@@ -32,6 +32,7 @@ class FakeChild:
         self.release, self._tell = release, tell
         self.process, self.serving, self.born = FakeProcess(), False, time.monotonic()
         self.done: list[str] = []
+        self.told: dict[str, float] = {}
         self.born_here.append(self)
         match self.fate.get(release.id):
             case "hangs":
@@ -45,6 +46,9 @@ class FakeChild:
         self.serving = True
         self.done.append("serve")
         self._tell(self, "live", "")
+
+    def inform(self, told) -> None:
+        self.told = dict(told)
 
     def drain(self, *_) -> None:
         self.done.append("drain")

@@ -1,0 +1,24 @@
+"""The benchmark of swaps with fewer of them: what it shows must hold each time the tests run."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[3] / "benchmarks" / "swaps.py"
+
+
+@pytest.mark.timeout(1200)
+def test_releases_refusals_and_rollbacks_under_load_fail_no_request_and_lose_no_decision():
+    command = [sys.executable, str(SCRIPT), "--releases", "6", "--refused", "3", "--rollbacks", "2", "--bundles", "2"]
+    done = subprocess.run(
+        [*command, "--quiet", "3", "--rate", "10"], stdout=subprocess.PIPE, text=True, check=True, timeout=1100
+    )
+    seen = json.loads(done.stdout.splitlines()[-1])
+    assert seen["requests"] > 500
+    assert seen["failed"] == 0
+    assert seen["versions_not_made_live_by_the_ledger"] == 0
+    assert seen["answers_missing_or_double_in_the_decision_log"] == 0
+    assert (seen["releases"], seen["refused"], seen["rollbacks"]) == (6, 3, 2)
