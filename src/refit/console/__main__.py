@@ -1,24 +1,39 @@
 """`python -m refit.console`: serve the console."""
 
 import sys
+from typing import Final
 
 import uvicorn
 
 from refit.console.app import create_app
-from refit.errors import RefitError
+from refit.errors import ContractError, RefitError
+from refit.loop.score import Scorer
 from refit.loop.wiring import open_world
 from refit.settings import Settings
 from refit.usecase import catalogue
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+LEAST_TOKEN: Final = 16
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or Ctrl-C."""
+    """Serve until SIGTERM or Ctrl-C.
+
+    Raises:
+        ContractError: It shall be reached from elsewhere, and no token keeps strangers out.
+    """
+    token = None if settings.console_token is None else settings.console_token.get_secret_value()
+    if token is None and settings.host not in LOOPBACK:
+        raise ContractError(
+            f"the console refuses to listen on {settings.host} without a token: set REFIT_CONSOLE_TOKEN, or leave "
+            "REFIT_HOST at 127.0.0.1"
+        )
+    if token is not None and len(token) < LEAST_TOKEN:
+        raise ContractError(f"REFIT_CONSOLE_TOKEN is too short: {LEAST_TOKEN} characters at least")
     usecases = [catalogue.find(name, settings.usecases) for name in catalogue.names(settings.usecases)]
     hosts = LOOPBACK if settings.host in LOOPBACK else ("*",)
     with open_world(settings) as world:
-        app = create_app(world.ledger, world.reports, usecases, allowed_hosts=hosts)
+        app = create_app(world.ledger, world.reports, usecases, Scorer(world), token=token, allowed_hosts=hosts)
         uvicorn.run(
             app,
             host=settings.host,

@@ -1,31 +1,35 @@
-"""The console: pages that show what the ledger and the reports hold, and change nothing."""
+"""The console: pages that show what the ledger and the reports hold, and the desk where an applicant is scored."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
-import jinja2
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from refit.console import overview
-from refit.console.headers import PAGE_POLICY, REPORT_POLICY, SecurityHeaders
+from refit.console.desk import Desk
+from refit.console.guard import COOKIE, Guard, cookie, same
+from refit.console.headers import REPORT_POLICY, SecurityHeaders
+from refit.console.history import SHOWN_RUNS, history
+from refit.console.metrics import CONTENT_TYPE, exposition
+from refit.console.models import Models
+from refit.console.pages import HERE, Pages, templates
 from refit.errors import ContractError, DataError, OutageError
+from refit.loop.score import Scorer
 from refit.store.ledger import Ledger
 from refit.store.reports import Reports
 from refit.store.rows import ReportRow
 from refit.usecase.model import UseCase
 
-HERE: Final = Path(__file__).parent
 SHOWN_REPORTS: Final = 200
 
 
@@ -33,30 +37,50 @@ def create_app(
     ledger: Ledger,
     reports: Reports,
     usecases: Sequence[UseCase],
+    scorer: Scorer,
     *,
+    token: str | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     allowed_hosts: Sequence[str] = ("*",),
 ) -> Starlette:
     """Return the console over what it is given to read.
 
     Args:
+        token: Who has it may read; None for everybody who reaches the port.
         allowed_hosts: The `Host` names it answers to; anything else is refused, so that no foreign site can borrow
             a browser to read it by another name.
     """
-    pages = _Pages(ledger, reports, {usecase.name: usecase for usecase in usecases}, now, _templates())
+    pages = Pages({usecase.name: usecase for usecase in usecases}, templates())
+    shown = _Shown(pages, ledger, reports, now, token)
+    models, desk = Models(pages, ledger, reports), Desk(pages, scorer, now)
     return Starlette(
         routes=[
-            Route("/", pages.overview, name="overview"),
-            Route("/reports", pages.reports_list, name="reports"),
-            Route("/reports/{report_id}", pages.report, name="report"),
-            Route("/reports/{report_id}/html", pages.report_html, name="report_html"),
-            Route("/reports/{report_id}/json", pages.report_json, name="report_json"),
+            Route("/", shown.overview, name="overview"),
+            Route("/login", shown.login, methods=["GET", "POST"], name="login"),
+            Route("/reports", shown.reports_list, name="reports"),
+            Route("/reports/{report_id}", shown.report, name="report"),
+            Route("/reports/{report_id}/html", shown.report_html, name="report_html"),
+            Route("/reports/{report_id}/json", shown.report_json, name="report_json"),
+            Route("/drift", shown.drift, name="drift"),
+            Route("/models", models.every, name="models"),
+            Route("/models/{version}", models.one, name="model"),
+            Route("/models/{version}/card", models.card, name="card"),
+            Route("/models/{version}/card.json", models.card_json, name="card_json"),
+            Route("/models/{version}/trade-off", models.trade_off, name="trade_off"),
+            Route("/compare", models.compare, name="compare"),
+            Route("/releases", models.releases, name="releases"),
+            Route("/score", shown.first_desk, name="desks"),
+            Route("/score/{usecase}", desk.start, name="desk"),
+            Route("/score/{usecase}", desk.score, methods=["POST"]),
+            Route("/score/{usecase}/file", desk.score_file, methods=["POST"]),
+            Route("/metrics", shown.metrics, name="metrics"),
             Route("/healthz", _healthz),
             Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),
         ],
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False),
+            Middleware(Guard, token=token),
         ],
         exception_handlers={
             HTTPException: pages.http_error,
@@ -69,12 +93,14 @@ def create_app(
 
 
 @dataclass(frozen=True, slots=True)
-class _Pages:
+class _Shown:
+    """The pages on nights and reports."""
+
+    pages: Pages
     ledger: Ledger
     reports: Reports
-    usecases: dict[str, UseCase]
     now: Callable[[], datetime]
-    templates: jinja2.Environment
+    token: str | None
 
     def overview(self, _request: Request) -> Response:
         now = self.now()
@@ -86,22 +112,38 @@ class _Pages:
                 runs=self.ledger.runs(name, limit=overview.SHOWN_NIGHTS),
                 decisions=self.ledger.decisions(name, limit=overview.SHOWN_NIGHTS),
                 wanted=self.ledger.open_decisions(name),
-                reports=self.ledger.reports(name, limit=overview.SHOWN_NIGHTS),
+                reports=self.ledger.reports(name, limit=1, kind="drift"),
             )
-            for name, usecase in self.usecases.items()
+            for name, usecase in self.pages.usecases.items()
         ]
-        return self._page("overview.html", title="Overview", standings=standings, now=now)
+        return self.pages.page("overview.html", title="Overview", standings=standings, now=now)
+
+    async def login(self, request: Request) -> Response:
+        if self.token is None:
+            return RedirectResponse("/", 303)
+        if request.method == "GET":
+            return self.pages.page("login.html", title="Sign in", wrong=False)
+        async with request.form(max_files=0, max_fields=2) as form:
+            given = str(form.get("token", ""))
+        if not same(given, self.token):
+            return self.pages.page("login.html", 401, title="Sign in", wrong=True)
+        answer = RedirectResponse("/", 303)
+        is_secure = request.url.scheme == "https"
+        answer.set_cookie(COOKIE, cookie(self.token), httponly=True, samesite="lax", secure=is_secure)
+        return answer
 
     def reports_list(self, request: Request) -> Response:
-        chosen = request.query_params.get("usecase")
-        if chosen is not None and chosen not in self.usecases:
-            raise HTTPException(404, "There is no use case of that name.")
+        usecase = self.pages.chosen(request)
+        chosen = None if usecase is None else usecase.name
         found = self.ledger.reports(chosen, limit=SHOWN_REPORTS)
-        return self._page("reports.html", title="Reports", reports=found, chosen=chosen, usecases=self.usecases)
+        return self.pages.page(
+            "reports.html", title="Reports", reports=found, chosen=chosen, usecases=self.pages.usecases
+        )
 
     def report(self, request: Request) -> Response:
         found = self._found(request)
-        return self._page("report.html", title=found.title, report=found, usecase=self.usecases.get(found.usecase))
+        usecase = self.pages.usecases.get(found.usecase)
+        return self.pages.page("report.html", title=found.title, report=found, usecase=usecase)
 
     def report_html(self, request: Request) -> Response:
         content = self.reports.read(self._found(request).path_html)
@@ -113,25 +155,23 @@ class _Pages:
             raise HTTPException(404, "This report was kept without its JSON.")
         return Response(self.reports.read(found.path_json), media_type="application/json")
 
-    def http_error(self, _request: Request, error: Exception) -> Response:
-        code = error.status_code if isinstance(error, HTTPException) else 500
-        headers = error.headers if isinstance(error, HTTPException) else None
-        text = _WORDS.get(code) if not isinstance(error, HTTPException) or error.detail in _PLAIN else error.detail
-        return self._page("error.html", code, headers, title=f"{code}", text=text or "That did not work.")
-
-    def gone(self, _request: Request, _error: Exception) -> Response:
-        return self._page(
-            "error.html", 404, title="404", text="This report is no longer there: it may have been swept."
+    def drift(self, request: Request) -> Response:
+        usecase = self.pages.chosen(request) or next(iter(self.pages.usecases.values()), None)
+        decisions = [] if usecase is None else self.ledger.decisions(usecase.name, limit=SHOWN_RUNS)
+        found = None if usecase is None else history(decisions, usecase.drift)
+        return self.pages.page(
+            "history.html", title="Drift", usecase=usecase, found=found, usecases=self.pages.usecases
         )
 
-    def outage(self, _request: Request, _error: Exception) -> Response:
-        text = "The ledger does not answer just now. Try again in a moment."
-        return self._page("error.html", 503, title="503", text=text)
+    def first_desk(self, _request: Request) -> Response:
+        served = (name for name in self.pages.usecases if self.ledger.live(name) is not None)
+        name = next(served, next(iter(self.pages.usecases), None))
+        if name is None:
+            raise HTTPException(404, "There is no use case.")
+        return RedirectResponse(f"/score/{name}", 303)
 
-    def fault(self, _request: Request, _error: Exception) -> Response:
-        return self._page(
-            "error.html", 500, title="500", text="The console met a fault of its own; its log says where."
-        )
+    def metrics(self, _request: Request) -> Response:
+        return Response(exposition(self.ledger, list(self.pages.usecases), self.now()), media_type=CONTENT_TYPE)
 
     def _found(self, request: Request) -> ReportRow:
         try:
@@ -143,29 +183,6 @@ class _Pages:
             raise HTTPException(404, "There is no report of that name.")
         return found
 
-    def _page(
-        self, template: str, status_code: int = 200, headers: Any = None, /, *, title: str, **values: Any
-    ) -> Response:
-        text = self.templates.get_template(template).render(title=title, **values)
-        return HTMLResponse(text, status_code, {"content-security-policy": PAGE_POLICY, **(headers or {})})
-
-
-_PLAIN: Final = {"Not Found", "Method Not Allowed"}
-_WORDS: Final = {404: "There is nothing at this address.", 405: "The console only shows; it takes nothing in."}
-
 
 def _healthz(_request: Request) -> Response:
     return JSONResponse({"status": "ok"})
-
-
-def _templates() -> jinja2.Environment:
-    templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters["day"] = lambda moment: f"{moment:%Y-%m-%d}"
-    templates.filters["moment"] = lambda moment: f"{moment:%Y-%m-%d %H:%M} UTC"
-    return templates

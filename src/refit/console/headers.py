@@ -9,7 +9,8 @@ FRAMED_BY: Final = "'self' http://127.0.0.1:* http://localhost:*"
 """The Prefect UI shows a report inside a run; it stands on another port of this machine."""
 
 PAGE_POLICY: Final = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; frame-src 'self'; base-uri 'none'; "
+    "form-action 'self'; "
     f"frame-ancestors {FRAMED_BY}"
 )
 REPORT_POLICY: Final = (

@@ -1,25 +1,39 @@
 """A ledger and a folder of reports that live in memory."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from types import SimpleNamespace
 from uuid import UUID
 
 from refit.errors import ContractError, DataError
-from refit.store.rows import DecisionRow, ReleaseRow, ReportRow, RunRow
+from refit.loop.score import Scorer
+from refit.store.rows import (
+    BundleHead,
+    BundleRow,
+    DecisionRow,
+    PredictionRow,
+    ReleaseRow,
+    ReportRow,
+    RunRow,
+    VerdictRow,
+)
 
 
 @dataclass
 class FakeLedger:
-    releases: list[ReleaseRow] = field(default_factory=list)
+    kept_releases: list[ReleaseRow] = field(default_factory=list)
     kept_runs: list[RunRow] = field(default_factory=list)
     kept_decisions: list[DecisionRow] = field(default_factory=list)
     kept_reports: list[ReportRow] = field(default_factory=list)
     wanted: list[DecisionRow] = field(default_factory=list)
+    kept_bundles: list[BundleRow] = field(default_factory=list)
+    kept_verdicts: list[VerdictRow] = field(default_factory=list)
+    kept_predictions: list[PredictionRow] = field(default_factory=list)
     broken: Exception | None = None
 
     def live(self, usecase):
         if self.broken is not None:
             raise self.broken
-        return next((row for row in self.releases if row.usecase == usecase), None)
+        return next((row for row in self.kept_releases if row.usecase == usecase), None)
 
     def runs(self, usecase, limit=100):
         return [row for row in self.kept_runs if row.usecase == usecase][:limit]
@@ -30,8 +44,34 @@ class FakeLedger:
     def open_decisions(self, usecase):
         return [row for row in self.wanted if row.usecase == usecase]
 
-    def reports(self, usecase=None, limit=100):
-        return [row for row in self.kept_reports if usecase in {None, row.usecase}][:limit]
+    def reports(self, usecase=None, limit=100, *, kind=None):
+        found = [row for row in self.kept_reports if usecase in {None, row.usecase} and kind in {None, row.kind}]
+        return found[:limit]
+
+    def bundle_heads(self, usecase, limit=100):
+        heads = [field.name for field in fields(BundleHead)]
+        return [
+            BundleHead(**{name: getattr(row, name) for name in heads})
+            for row in self.kept_bundles
+            if row.usecase == usecase
+        ][:limit]
+
+    def bundle(self, version):
+        return next((row for row in self.kept_bundles if row.version == version), None)
+
+    def bundle_head(self, version):
+        return self.bundle(version)
+
+    def verdicts(self, usecase, limit=100, *, challenger=None):
+        found = [row for row in self.kept_verdicts if row.usecase == usecase]
+        return [row for row in found if challenger in {None, row.challenger}][:limit]
+
+    def releases(self, usecase, limit=100):
+        return [row for row in self.kept_releases if row.usecase == usecase][:limit]
+
+    def keep_predictions(self, rows):
+        self.kept_predictions += rows
+        return len(rows)
 
     def report(self, report_id: UUID):
         return next((row for row in self.kept_reports if row.id == report_id), None)
@@ -47,3 +87,14 @@ class FakeReports:
         if path not in self.files:
             raise DataError(f"there is no report {path}")
         return self.files[path]
+
+
+class FakeScorer(Scorer):
+    """Scores with the bundles it is given."""
+
+    def __init__(self, ledger=None, **bundles):
+        super().__init__(SimpleNamespace(ledger=ledger or FakeLedger()))
+        self.bundles = bundles
+
+    def bundle(self, usecase):
+        return self.bundles.get(usecase)

@@ -1,0 +1,177 @@
+"""Pages on models: every challenger with its verdict, one in full, two side by side, and the ledger of releases."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from refit.console.headers import REPORT_POLICY
+from refit.console.pages import Pages
+from refit.console.tradeoff import trade_off
+from refit.store.ledger import Ledger
+from refit.store.reports import Reports
+from refit.store.rows import BundleHead, BundleRow, VerdictRow
+
+SHOWN: Final = 200
+TWO: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The pages on models."""
+
+    pages: Pages
+    ledger: Ledger
+    reports: Reports
+
+    def every(self, request: Request) -> Response:
+        """Show every challenger of one use case or of all, newest first."""
+        chosen = self.pages.chosen(request)
+        names = list(self.pages.usecases) if chosen is None else [chosen.name]
+        rows = []
+        for name in names:
+            verdicts = {row.challenger: row for row in reversed(self.ledger.verdicts(name, limit=SHOWN))}
+            live = self.ledger.live(name)
+            heads = self.ledger.bundle_heads(name, limit=SHOWN)
+            rows += [_listed(head, verdicts.get(head.version), live.version if live else None) for head in heads]
+        rows.sort(key=lambda row: row["head"].created_at, reverse=True)
+        return self.pages.page(
+            "models.html",
+            title="Models",
+            rows=rows[:SHOWN],
+            chosen=None if chosen is None else chosen.name,
+            usecases=self.pages.usecases,
+        )
+
+    def one(self, request: Request) -> Response:
+        """Show one model: verdict, metrics, and its card."""
+        bundle = self._bundle(request.path_params["version"])
+        verdict = self._verdict(bundle)
+        return self.pages.page(
+            "model.html",
+            title=bundle.version,
+            bundle=bundle,
+            verdict=verdict,
+            live=self.ledger.live(bundle.usecase),
+            usecase=self.pages.usecases.get(bundle.usecase),
+            metrics=_metrics(bundle.metrics),
+            has_trade_off=trade_off(bundle.card, None) is not None,
+        )
+
+    def card(self, request: Request) -> Response:
+        """Show the model card, as it was stored."""
+        verdict = self._verdict(self._bundle(request.path_params["version"]))
+        found = None if verdict is None else self.ledger.report(verdict.id)  # a card goes by its verdict's id
+        if found is None:
+            raise HTTPException(404, "The card of this model was not kept as a page; its JSON was.")
+        return HTMLResponse(self.reports.read(found.path_html), headers={"content-security-policy": REPORT_POLICY})
+
+    def card_json(self, request: Request) -> Response:
+        """Show the card as JSON, with the verdict."""
+        bundle = self._bundle(request.path_params["version"])
+        verdict = self._verdict(bundle)
+        told = None if verdict is None else {**asdict(verdict), "id": str(verdict.id)}
+        content = {"card": bundle.card, "verdict": told}
+        return JSONResponse(_plain(content))
+
+    def compare(self, request: Request) -> Response:
+        """Show two models side by side."""
+        versions = request.query_params.getlist("version")
+        if len(versions) != TWO:
+            raise HTTPException(404, "Name two models: /compare?version=A&version=B.")
+        both = [self._bundle(version) for version in versions]
+        return self.pages.page(
+            "compare.html",
+            title="Champion and challenger",
+            bundles=both,
+            verdicts=[self._verdict(bundle) for bundle in both],
+            metrics=_side_by_side(both),
+            importance=_importance(both),
+        )
+
+    def releases(self, request: Request) -> Response:
+        """Show what was put live, put back and refused, newest first."""
+        chosen = self.pages.chosen(request)
+        names = list(self.pages.usecases) if chosen is None else [chosen.name]
+        rows = [row for name in names for row in self.ledger.releases(name, limit=SHOWN)]
+        rows.sort(key=lambda row: row.created_at, reverse=True)
+        return self.pages.page(
+            "releases.html",
+            title="Releases",
+            rows=rows[:SHOWN],
+            chosen=None if chosen is None else chosen.name,
+            usecases=self.pages.usecases,
+        )
+
+    def trade_off(self, request: Request) -> Response:
+        """Show what follows from a threshold on the newest matured records the model was tested on."""
+        bundle = self._bundle(request.path_params["version"])
+        found = trade_off(bundle.card, _threshold(request))
+        if found is None:
+            raise HTTPException(404, "This model has no threshold to move: its outcome has several classes.")
+        return self.pages.page(
+            "trade_off.html",
+            title="Trade-off",
+            bundle=bundle,
+            usecase=self.pages.usecases.get(bundle.usecase),
+            found=found,
+            decide=bundle.card.get("decide", {}),
+            test=bundle.card["parts"]["test"],
+        )
+
+    def _bundle(self, version: str) -> BundleRow:
+        found = self.ledger.bundle(version)
+        if found is None:
+            raise HTTPException(404, "There is no model of that version.")
+        return found
+
+    def _verdict(self, bundle: BundleRow) -> VerdictRow | None:
+        return next(iter(self.ledger.verdicts(bundle.usecase, limit=1, challenger=bundle.version)), None)
+
+
+def _listed(head: BundleHead, verdict: VerdictRow | None, live: str | None) -> dict[str, Any]:
+    failed = [] if verdict is None else [check["name"] for check in verdict.checks if check["outcome"] == "fail"]
+    return {"head": head, "verdict": verdict, "failed": failed, "is_live": head.version == live}
+
+
+def _metrics(found: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    return [(name, seen) for name, seen in found.items() if isinstance(seen, Mapping) and seen.get("value") is not None]
+
+
+def _side_by_side(both: Sequence[BundleRow]) -> list[tuple[str, list[Mapping[str, Any] | None]]]:
+    names = dict.fromkeys(name for bundle in both for name, _ in _metrics(bundle.metrics))
+    return [(name, [bundle.metrics.get(name) for bundle in both]) for name in names]
+
+
+def _importance(both: Sequence[BundleRow]) -> list[tuple[str, list[float | None]]]:
+    shares = [bundle.card.get("importance", {}) for bundle in both]
+    names = dict.fromkeys(name for one in shares for name in one)
+    rows = [(name, [one.get(name) for one in shares]) for name in names]
+    return sorted(rows, key=lambda row: -max(share or 0.0 for share in row[1]))
+
+
+def _threshold(request: Request) -> float | None:
+    text = request.query_params.get("threshold")
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        raise HTTPException(400, "A threshold is a number from 0 to 1.") from None
+    if not 0 <= value <= 1:
+        raise HTTPException(400, "A threshold is a number from 0 to 1.")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case dict():
+            return {name: _plain(one) for name, one in value.items()}
+        case list() | tuple():
+            return [_plain(one) for one in value]
+        case str() | int() | float() | None:
+            return value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
