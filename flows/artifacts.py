@@ -4,16 +4,25 @@ The functions that make the content are pure; `leave_*` put it where the UI find
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from prefect.artifacts import Artifact, create_link_artifact, create_markdown_artifact, create_table_artifact
+from prefect.artifacts import (
+    Artifact,
+    create_link_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 
 from refit.usecase.model import UseCase
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from refit.gate.judge import Check
     from refit.loop.ingest import Ingested
     from refit.loop.monitor import Monitored
@@ -21,6 +30,8 @@ if TYPE_CHECKING:
     from refit.loop.retrain import Retrained
     from refit.monitoring.psi import ColumnDrift, Drift
 
+STEP: Final = 0.05
+"""The bar moves by so much at least: each move is a request."""
 NAMED: Final = 5
 """So many columns or checks a sentence names before it counts the rest."""
 WORST_FIRST: Final = {"act": 0, "warn": 1, "stable": 2, "not checked": 3}
@@ -107,8 +118,12 @@ class Framed(Artifact):
         return frame(self.url)
 
 
-def leave_drift(run: Account, drift: "Drift") -> None:
-    """Leave the drift table, and where there is a report, the link to it and the report in its frame."""
+def leave_drift(run: Account, drift: "Drift", framed: str | None) -> None:
+    """Leave the drift table, and where there is a report, the link to it and the report in its frame.
+
+    Args:
+        framed: The address of the report itself, for the frame.
+    """
     title = f"{run.usecase.title}, {run.as_of:%Y-%m-%d}"
     create_table_artifact(
         drift_rows(drift, run.usecase),
@@ -122,11 +137,30 @@ def leave_drift(run: Account, drift: "Drift") -> None:
             key=key(run.usecase.name, "report-link"),
             description=f"The Evidently report of {title}",
         )
-        Framed(
-            key=key(run.usecase.name, "report"),
-            description=f"The Evidently report of {title}, in place",
-            url=f"{run.report_url}/html",
-        ).create()
+    if framed is not None:
+        description = f"The Evidently report of {title}, in place"
+        Framed(key=key(run.usecase.name, "report"), description=description, url=framed).create()
+
+
+def leave_picture(usecase: UseCase, markdown: str) -> None:
+    """Leave the picture of PSI by column over the last runs."""
+    create_markdown_artifact(
+        markdown, key=key(usecase.name, "drift-history"), description=f"{usecase.title}: PSI by column, run by run"
+    )
+
+
+def leave_progress(usecase: str) -> Callable[[float], None]:
+    """Leave a bar that shows how far a training is; return what moves it, from 0 to 1 and never back."""
+    bar = cast("UUID", create_progress_artifact(0.0, key=key(usecase, "training"), description="Training"))
+    shown = 0.0
+
+    def move(fraction: float) -> None:
+        nonlocal shown
+        if fraction - shown >= STEP or (fraction >= 1.0 and shown < 1.0):
+            shown = min(fraction, 1.0)
+            update_progress_artifact(bar, 100 * shown)
+
+    return move
 
 
 def leave_summary(run: Account) -> None:

@@ -15,6 +15,7 @@ import httpx
 from pydantic import SecretStr
 
 import flows
+from flows import automations
 from flows.addresses import report_url, shown_host
 from flows.environment import environment
 from flows.processes import LOOK_SECONDS, Processes
@@ -38,6 +39,8 @@ DEPLOY_SECONDS: Final = 120
 NIGHT_SECONDS: Final = 1800
 SERVICE_SECONDS: Final = 90
 STOP_SECONDS: Final = 15
+REVIVED: Final = ("worker", "service", "console")
+"""What is started again when it dies. Without its server, Prefect's or Postgres, nothing could go on."""
 
 
 @dataclass(slots=True)
@@ -114,8 +117,14 @@ class Conductor:
         self._score_example(first)
         self.clock.plain(self._banner(world, first))
         while True:
-            self.processes.check()
+            self._look()
             time.sleep(5 * LOOK_SECONDS)
+
+    def _look(self, passing: Sequence[str] = ()) -> None:
+        """See that every part lives; those that can be are started again, and go on from where the ledger stands."""
+        for line in self.processes.revive(*REVIVED):
+            self.clock.say(f"{line}; it is started again")
+        self.processes.check(passing=passing)
 
     @contextmanager
     def _database(self) -> Generator[str, None, None]:
@@ -141,6 +150,8 @@ class Conductor:
         self._start("deploy", deploy_command(), folder=ROOT)
         self._start("worker", [*PREFECT, "worker", "start", "--pool", POOL, "--type", "process", "--name", "refit-up"])
         self._until(lambda: self.processes.ended("deploy"), "the deployment", DEPLOY_SECONDS, passing=("deploy",))
+        for automation in automations.ALL:
+            server.keep_automation(automation)
         self._until(lambda: server.has_fresh_worker(POOL, started), "the worker", WORKER_SECONDS)
         server.keep_pool(POOL, is_paused=False)
         self.clock.say("The worker is ready, and every flow of prefect.yaml is deployed")
@@ -193,7 +204,7 @@ class Conductor:
         """
         end = time.monotonic() + seconds
         while not condition():
-            self.processes.check(passing=passing)
+            self._look(passing)
             if time.monotonic() > end:
                 raise OutageError(
                     f"{what} was not there after {seconds:.0f} s; its log is in {self.settings.folder / 'logs'}"
@@ -233,7 +244,7 @@ class Conductor:
 
     def _banner(self, world: "World", usecase: UseCase) -> str:
         settings, live = self.settings, world.ledger.live(usecase.name)
-        reports = world.ledger.reports(usecase.name, limit=1)
+        reports = world.ledger.reports(usecase.name, limit=1, kind="drift")
         body = shlex.quote(json.dumps(dict(usecase.example), separators=(",", ":")))
         lines = [
             "",
@@ -244,7 +255,7 @@ class Conductor:
             f"  Service     {self._url(settings.service_port)}   {live.version if live else ''}",
         ]
         if reports:
-            page = report_url(settings.host, settings.console_port, str(reports[0].id))
+            page = report_url(settings, str(reports[0].id))
             lines += ["", f"  The newest drift report: {page}"]
         lines += [
             "",

@@ -2,14 +2,14 @@
 
 import os
 
-from flows.addresses import shown_host
+from flows.addresses import prefect_api
+from flows.automations import HEARTBEAT_SECONDS
 from refit.settings import Settings
 
 
 def environment(settings: Settings) -> dict[str, str]:
     """Return the environment of every child: the settings as they are here, and a Prefect of this home alone."""
     host, folder = settings.host, settings.folder / "prefect"
-    api = f"http://{shown_host(host)}:{settings.prefect_port}/api"
     ours = {
         "REFIT_HOME": str(settings.folder),
         "REFIT_USECASES": str(settings.usecases.expanduser().absolute()),
@@ -23,7 +23,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "PREFECT_HOME": str(folder),
         "PREFECT_PROFILES_PATH": str(folder / "profiles.toml"),
-        "PREFECT_API_URL": api,
+        "PREFECT_API_URL": prefect_api(settings),
         "PREFECT_SERVER_API_HOST": host,
         "PREFECT_SERVER_API_PORT": str(settings.prefect_port),
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
@@ -33,7 +33,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_CLI_PROMPT": "false",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
     }
     if os.environ.get("PYTHONDONTWRITEBYTECODE") and not os.environ.get("PYTHONPYCACHEPREFIX"):
         # Somebody wants no bytecode beside the sources; eight processes that each compile every library anew would

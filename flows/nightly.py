@@ -6,13 +6,14 @@ from datetime import UTC, date, datetime
 from prefect import flow, get_run_logger
 
 from flows import steps
+from flows.alarms import tell_failure
 from flows.artifacts import Account, leave_summary
 from refit.errors import RefitError
 from refit.settings import Settings
 from refit.usecase import catalogue
 
 
-@flow(name="nightly", flow_run_name=steps.run_name)
+@flow(name="nightly", flow_run_name=steps.run_name, on_failure=[tell_failure], on_crashed=[tell_failure])
 def nightly(usecase: str, as_of: date | None = None) -> str:
     """Run one night of a use case. Run again, it goes on from where the ledger stands.
 
@@ -43,6 +44,7 @@ def nightly(usecase: str, as_of: date | None = None) -> str:
         steps.record(run, started_at)
     except RefitError as error:
         leave_summary(replace(run, stopped=str(error)))
+        steps.record_failed(run, started_at, error)
         raise
     leave_summary(run)
     return action

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -18,6 +19,9 @@ from flows.warden import MARK
 from refit.errors import OutageError
 
 LOOK_SECONDS: Final = 0.1
+DEATHS: Final = 3
+DEATHS_SECONDS: Final = 600.0
+"""A part that dies more often than that within ten minutes will not live by being started again."""
 TAIL_LINES: Final = 15
 NOT_OURS: Final = "postgres"
 """Orphans of this name are the embedded server's, which its own room stops."""
@@ -26,11 +30,12 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A running child and where its output goes."""
+    """A running child, how to start it again, and where its output goes."""
 
     name: str
     process: "subprocess.Popen[bytes]"
     log: Path
+    begin: Callable[[], None]
 
 
 class Processes:
@@ -44,6 +49,7 @@ class Processes:
         """
         self._logs = logs
         self._children: dict[str, Child] = {}
+        self._deaths: dict[str, list[float]] = {}
         self._mark = uuid4().hex
         _adopt_orphans()
         self._warden = subprocess.Popen(
@@ -82,7 +88,8 @@ class Processes:
                 )
         except OSError as error:
             raise OutageError(f"{name} cannot be started: {error}") from None
-        self._children[name] = Child(name, process, log)
+        again = partial(self.start, name, command, environment, folder)
+        self._children[name] = Child(name, process, log, again)
 
     def ended(self, name: str) -> bool:
         """Say whether a child that ends by itself did so well.
@@ -110,6 +117,28 @@ class Processes:
             if code is not None and child.name not in passing:
                 del self._children[child.name]
                 raise _died(child, code)
+
+    def revive(self, *names: str) -> list[str]:
+        """Start those children again that died; return a line on each.
+
+        Raises:
+            OutageError: One died too often in a short time; shows the end of its log.
+        """
+        lines = []
+        now = time.monotonic()
+        for child in [self._children[name] for name in names if name in self._children]:
+            code = child.process.poll()
+            if code is None:
+                continue
+            del self._children[child.name]
+            died = _died(child, code)
+            recent = [at for at in self._deaths.get(child.name, []) if now - at < DEATHS_SECONDS]
+            self._deaths[child.name] = [*recent, now]
+            if len(recent) >= DEATHS:
+                raise died
+            lines.append(str(died).partition(";")[0])
+            child.begin()
+        return lines
 
     def stop(
         self, *names: str, patience_seconds: float, hurry: Callable[[], bool] = lambda: False, whole_tree: bool = False

@@ -7,7 +7,9 @@ from typing import Any, Final
 
 import httpx
 
+from flows.addresses import prefect_api
 from refit.errors import OutageError
+from refit.settings import Settings
 
 FINAL: Final = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 PAGE: Final = 200
@@ -61,6 +63,15 @@ class PrefectServer:
         else:
             self._ask("PATCH", f"/work_pools/{name}", {"is_paused": is_paused})
 
+    def keep_automation(self, automation: dict[str, Any]) -> None:
+        """See that there is an automation of that name and that it says what it should."""
+        wanted = {"automations": {"name": {"any_": [automation["name"]]}}}
+        found = self._ask("POST", "/automations/filter", wanted)
+        if found:
+            self._ask("PUT", f"/automations/{found[0]['id']}", automation)
+        else:
+            self._ask("POST", "/automations/", automation)
+
     def clear_the_past(self, now: datetime) -> tuple[int, int]:
         """End what an earlier server left: runs that no process runs any more, and nights that were missed.
 
@@ -80,6 +91,18 @@ class PrefectServer:
         for run in missed:
             self._set_state(run, "CANCELLED", "Skipped", "refit was not running then; the next run takes in all of it.")
         return len(broken), len(missed)
+
+    def sweep(self, before: datetime, *, dry_run: bool = False) -> int:
+        """Delete the runs that ended before a moment, with their logs and artifacts; return how many there were."""
+        wanted = {"state": {"type": {"any_": sorted(FINAL)}}, "end_time": {"before_": before.isoformat()}}
+        if dry_run:
+            return int(self._ask("POST", "/flow_runs/count", {"flow_runs": wanted}))
+        swept = 0
+        while runs := self._runs(wanted):
+            for run in runs:
+                self._ask("DELETE", f"/flow_runs/{run['id']}")
+            swept += len(runs)
+        return swept
 
     def start(self, deployment: str, name: str) -> str:
         """Start a run of a deployment, like `nightly/nightly-demo`, under a name; return the run's id."""
@@ -147,3 +170,12 @@ class PrefectServer:
 
 def _moment(text: str | None) -> datetime:
     return datetime.min.replace(tzinfo=UTC) if text is None else datetime.fromisoformat(text)
+
+
+def sweep_runs(settings: Settings, before: datetime, *, dry_run: bool) -> int | None:
+    """Sweep the runs of the server the settings name; None where none answers."""
+    server = PrefectServer(prefect_api(settings))
+    try:
+        return server.sweep(before, dry_run=dry_run) if server.is_healthy() else None
+    finally:
+        server.close()

@@ -6,6 +6,8 @@ starting a flow would otherwise wait seconds for libraries that most nights neve
 """
 
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
@@ -14,9 +16,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import get_state_exception
 
-from flows.addresses import report_url
-from flows.artifacts import Account, leave_drift
-from refit.errors import OutageError
+from flows.addresses import frame_url, report_url
+from flows.artifacts import Account, leave_drift, leave_picture, leave_progress
+from flows.events import tell_decision
+from flows.pictures import SHOWN_RUNS, psi_picture
+from refit.errors import OutageError, RefitError
+from refit.loop.alert import of_decision, of_verdict, send
 from refit.settings import Settings
 
 if TYPE_CHECKING:
@@ -70,7 +75,7 @@ def shown_at(settings: Settings, monitored: "Monitored") -> str | None:
     """Return where the console shows the run's report, None where there is none."""
     if monitored.report_id is None:
         return None
-    return report_url(settings.host, settings.console_port, monitored.report_id)
+    return report_url(settings, monitored.report_id)
 
 
 @step
@@ -95,26 +100,36 @@ def monitor(usecase: str, as_of: datetime) -> "Monitored":
     with open_world(settings) as world:
         found = world.usecase(usecase)
         done = monitoring.monitor(world, found, as_of)
+        history = world.ledger.decisions(usecase, limit=SHOWN_RUNS)
     url = shown_at(settings, done)
     if done.drift is not None:
-        leave_drift(Account(found, as_of, monitored=done, report_url=url), done.drift)
+        framed = None if done.report_id is None else frame_url(settings, done.report_id)
+        leave_drift(Account(found, as_of, monitored=done, report_url=url), done.drift, framed)
+    if (picture := psi_picture(history, found.drift.warn, found.drift.act)) is not None:
+        leave_picture(found, picture)
     log = get_run_logger()
     log.info("Decided: %s.", done.decision.action)
     for reason in done.decision.reasons:
         log.info("Because: %s", reason.why)
     if url is not None:
         log.info("The full drift report is at %s", url)
+    send(settings, of_decision(usecase, as_of, done))
+    if (event := tell_decision(usecase, as_of, done)) is not None:
+        log.info("Told the server: %s.", event)
     return done
 
 
-def _each_once(say: Callable[[str], None]) -> Callable[[str, float | None], None]:
-    """Tell of each stage when it begins; a training that reports every tree would fill the log."""
+def _told(usecase: str, say: Callable[[str], None]) -> Callable[[str, float | None], None]:
+    """Tell of each stage when it begins, and move the bar; a training that reports every tree would fill the log."""
     said: set[str] = set()
+    move = leave_progress(usecase)
 
-    def progress(text: str, _fraction: float | None) -> None:
+    def progress(text: str, fraction: float | None) -> None:
         if text not in said:
             said.add(text)
             say(text)
+        if fraction is not None:
+            move(fraction)
 
     return progress
 
@@ -125,20 +140,45 @@ def retrain(usecase: str, as_of: datetime, *, decision_id: str | None, recalibra
     from refit.loop import retrain as retraining  # noqa: PLC0415 - see above
     from refit.loop.wiring import open_world  # noqa: PLC0415 - see above
 
-    log = get_run_logger()
-    with open_world(Settings.read()) as world:
+    log, settings = get_run_logger(), Settings.read()
+    with open_world(settings) as world:
         done = retraining.retrain(
             world,
             world.usecase(usecase),
             as_of,
             decision_id=decision_id,
             recalibrate=recalibrate,
-            progress=_each_once(log.info),
+            progress=_told(usecase, log.info),
         )
     log.info("The gate's verdict on %s: %s.", done.version, done.verdict.outcome)
     for check in done.verdict.checks:
         log.info("%s: %s, %s", check.name, check.outcome, check.why)
+    send(settings, of_verdict(usecase, as_of, done))
     return done
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A decision that nobody has carried out yet."""
+
+    decision_id: str
+    as_of: datetime
+    recalibrate: bool
+    reasons: tuple[str, ...]
+
+
+@step
+def find_request(usecase: str) -> Asked | None:
+    """Look in the ledger for the newest decision that is still to be carried out."""
+    from refit.loop.wiring import open_world  # noqa: PLC0415 - see above
+
+    with open_world(Settings.read()) as world:
+        found = world.ledger.open_decisions(usecase)
+    if not found:
+        return None
+    newest = found[0]
+    why = tuple(str(reason.get("why", "")) for reason in newest.reasons)
+    return Asked(str(newest.id), newest.as_of, newest.action == "recalibrate", why)
 
 
 @step
@@ -177,3 +217,12 @@ def record(run: Account, started_at: datetime) -> None:
     night = Night(run.usecase.name, run.as_of, run.ingested, run.monitored, run.retrained, run.released)
     with open_world(Settings.read()) as world:
         record_night(world, night, started_at)
+
+
+def record_failed(run: Account, started_at: datetime, error: RefitError) -> None:
+    """Keep a night that failed in the ledger. No task: where the ledger is what failed there is nothing to retry."""
+    from refit.loop.nightly import record_failure  # noqa: PLC0415 - see above
+    from refit.loop.wiring import open_world  # noqa: PLC0415 - see above
+
+    with suppress(RefitError), open_world(Settings.read()) as world:
+        record_failure(world, run.usecase.name, run.as_of, started_at, error)

@@ -7,6 +7,8 @@ import pytest
 import yaml
 
 from refit import cli
+from refit.commands import usecases as usecase_commands
+from refit.commands.app import moment as read_moment
 from refit.errors import ContractError
 from refit.usecase.catalogue import BUILT_IN
 from tests.unit.usecase.declared import content
@@ -61,8 +63,8 @@ END = timedelta(days=1, microseconds=-1)
     ids=str,
 )
 def test_a_day_means_its_end_and_a_moment_itself(text, moment):
-    assert cli._moment(text) == moment
-    assert cli._moment(text).utcoffset() == timedelta(0)
+    assert read_moment(text) == moment
+    assert read_moment(text).utcoffset() == timedelta(0)
 
 
 @pytest.mark.parametrize(
@@ -83,11 +85,11 @@ def test_a_day_means_its_end_and_a_moment_itself(text, moment):
 )
 def test_what_is_no_day_says_how_to_write_one(text):
     with pytest.raises(ContractError, match="write it like 2003-06-30"):
-        cli._moment(text)
+        read_moment(text)
 
 
 def test_without_a_day_it_is_now():
-    assert abs(cli._moment(None) - datetime.now(UTC)) < timedelta(minutes=1)
+    assert abs(read_moment(None) - datetime.now(UTC)) < timedelta(minutes=1)
 
 
 def test_the_use_cases_are_listed(refit):
@@ -182,14 +184,14 @@ def test_ctrl_c_is_exit_code_130_and_no_trace(refit, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.catalogue, "names", interrupted)
+    monkeypatch.setattr(usecase_commands.catalogue, "names", interrupted)
     code, _, err = refit("usecases")
     assert code == 130
     assert "Traceback" not in err
 
 
 def test_a_fault_of_refits_own_is_exit_code_1_with_its_trace(refit, monkeypatch):
-    monkeypatch.setattr(cli.catalogue, "names", lambda _: [1 / 0])
+    monkeypatch.setattr(usecase_commands.catalogue, "names", lambda _: [1 / 0])
     code, out, err = refit("usecases", "--json")
     assert code == 1
     assert "ZeroDivisionError" in err

@@ -1,10 +1,13 @@
 """The whole night in order: ingest, monitor, and where monitoring says so retrain, judge and release."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from refit.errors import OutageError, RefitError
+from refit.loop import alert
 from refit.loop.ingest import Ingested, ingest
 from refit.loop.monitor import Monitored, monitor
 from refit.loop.release import Released, catch_up, release
@@ -37,6 +40,7 @@ class Night:
             "rejected": self.ingested.n_rejected,
             "drift": self.monitored.drift.to_json() if self.monitored.drift is not None else None,
             "report": self.monitored.report_id,
+            "performance": self.monitored.to_json()["performance"],
             "decision": {"id": self.monitored.decision_id, **decision.to_json()},
             "verdict": self.retrained.to_json()["verdict"] if self.retrained is not None else None,
             "model": self.retrained.version if self.retrained is not None else None,
@@ -48,13 +52,28 @@ class Night:
 def nightly(
     world: World, usecase: UseCase, as_of: datetime, *, progress: Progress = lambda _text, _fraction: None
 ) -> Night:
-    """Run the night of `as_of`; what an interrupted night left undone is taken up from the ledger."""
+    """Run the night of `as_of`; what an interrupted night left undone is taken up from the ledger.
+
+    A night that fails stands in the ledger too, as failed, before its error goes on.
+    """
     started_at = now()
+    try:
+        night = _night(world, usecase, as_of, progress)
+    except Exception as error:
+        record_failure(world, usecase.name, as_of, started_at, error)
+        alert.send(world.settings, alert.of_failure(usecase.name, as_of, error))
+        raise
+    record_night(world, night, started_at)
+    return night
+
+
+def _night(world: World, usecase: UseCase, as_of: datetime, progress: Progress) -> Night:
     caught_up = catch_up(world, usecase, as_of)
     progress("Taking in new records", None)
     ingested = ingest(world, usecase, as_of)
     progress("Checking for drift", None)
     monitored = monitor(world, usecase, as_of)
+    alert.send(world.settings, alert.of_decision(usecase.name, as_of, monitored))
     night = Night(usecase.name, as_of, ingested, monitored, released=caught_up)
     if monitored.decision.action in {"retrain", "recalibrate"}:
         retrained = retrain(
@@ -65,11 +84,11 @@ def nightly(
             recalibrate=monitored.decision.action == "recalibrate",
             progress=progress,
         )
+        alert.send(world.settings, alert.of_verdict(usecase.name, as_of, retrained))
         night = replace(night, retrained=retrained)
         if retrained.verdict.outcome == "promote":
             progress("Building the release", None)
             night = replace(night, released=release(world, usecase, retrained.version, as_of))
-    record_night(world, night, started_at)
     return night
 
 
@@ -86,3 +105,24 @@ def record_night(world: World, night: Night, started_at: datetime) -> None:
             result=night.to_json(),
         )
     )
+
+
+def record_failure(world: World, usecase: str, as_of: datetime, started_at: datetime, error: BaseException) -> None:
+    """Keep a night that failed, by the kind of its error and its message.
+
+    The message of an error that is not ours can hold a record's value, so it stays out. Where the ledger itself is
+    down there is nowhere to keep it, and the error that is on its way says so.
+    """
+    message = str(error) if isinstance(error, RefitError) else "refit met a fault of its own; the log has the trace"
+    with suppress(OutageError):
+        world.ledger.record_run(
+            RunRow(
+                usecase=usecase,
+                kind="nightly",
+                as_of=as_of,
+                started_at=started_at,
+                finished_at=now(),
+                outcome="failed",
+                result={"error": {"kind": type(error).__name__, "message": message}},
+            )
+        )

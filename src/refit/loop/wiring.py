@@ -5,30 +5,49 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from refit.settings import Settings
-from refit.store import embedded
-from refit.store.lake import Lake
 from refit.store.ledger import Ledger
-from refit.store.reports import Reports
-from refit.store.source import Source
 from refit.usecase import catalogue
 from refit.usecase.model import UseCase
 
+if TYPE_CHECKING:
+    from refit.store.lake import Lake
+    from refit.store.reports import Reports
+    from refit.store.source import Source
+
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """Every store a step reads or writes."""
+class Desk:
+    """The ledger and the settings: all that serving needs, so that its image holds no Arrow and no pandas."""
 
     settings: Settings
     ledger: Ledger
-    source: Source
-    lake: Lake
-    reports: Reports
 
     def usecase(self, name: str) -> UseCase:
         """Return the use case of that name, a file of the settings' folder before a built-in one."""
         return catalogue.find(name, self.settings.usecases)
+
+
+@dataclass(frozen=True, slots=True)
+class World(Desk):
+    """Every store a step reads or writes."""
+
+    source: "Source"
+    lake: "Lake"
+    reports: "Reports"
+
+
+@contextmanager
+def open_desk(settings: Settings) -> Generator[Desk, None, None]:
+    """Open the ledger alone.
+
+    Raises:
+        OutageError: Postgres does not answer, or cannot be started.
+    """
+    with _database(settings) as url, _ledger(url) as ledger:
+        yield Desk(settings, ledger)
 
 
 @contextmanager
@@ -38,20 +57,32 @@ def open_world(settings: Settings) -> Generator[World, None, None]:
     Raises:
         OutageError: Postgres does not answer, or cannot be started.
     """
-    if settings.database_url is not None:
-        with _opened(settings, settings.database_url.get_secret_value()) as world:
-            yield world
-        return
-    with embedded.running(settings.folder / "postgres") as url, _opened(settings, url) as world:
-        yield world
+    from refit.store.lake import Lake  # noqa: PLC0415 - these bring Arrow along, which the service has no use for
+    from refit.store.reports import Reports  # noqa: PLC0415
+    from refit.store.source import Source  # noqa: PLC0415
+
+    with _database(settings) as url, _ledger(url) as ledger:
+        source_url = settings.source_url.get_secret_value() if settings.source_url is not None else url
+        yield World(settings, ledger, Source(source_url), Lake(settings.lake), Reports(settings.reports))
 
 
 @contextmanager
-def _opened(settings: Settings, url: str) -> Generator[World, None, None]:
-    source_url = settings.source_url.get_secret_value() if settings.source_url is not None else url
+def _database(settings: Settings) -> Generator[str, None, None]:
+    """Give the address of the database: the one the settings name, or the embedded one's."""
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    from refit.store import embedded  # noqa: PLC0415 - only where no database is named
+
+    with embedded.running(settings.folder / "postgres") as url:
+        yield url
+
+
+@contextmanager
+def _ledger(url: str) -> Generator[Ledger, None, None]:
     with Ledger(url) as ledger:
         ledger.migrate()
-        yield World(settings, ledger, Source(source_url), Lake(settings.lake), Reports(settings.reports))
+        yield ledger
 
 
 def code_version() -> str:

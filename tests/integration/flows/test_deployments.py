@@ -6,12 +6,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import httpx
 import pytest
 
+from flows.automations import DEAD_RUNS
 from flows.conductor import POOL, ROOT, deploy_command
 from flows.environment import environment
+from flows.events import RETRAIN_REQUESTED, resource
 from flows.processes import Processes
 from flows.server import PrefectServer
 from refit.settings import Settings
@@ -74,11 +77,63 @@ def test_every_night_has_a_run_to_come(deployed):
     now = datetime.now(UTC)
     wanted = {f"nightly-{usecase}" for usecase in names()}
     _wait(lambda: wanted <= set(deployed.server.scheduled(now)), 90)
-    for name, due in deployed.server.scheduled(now).items():
-        assert name in wanted
+    for name in wanted:
+        due = deployed.server.scheduled(now)[name]
         hour = int(find(name.removeprefix("nightly-")).schedule.split()[1])
         assert now < due < now + timedelta(days=1, minutes=1)
         assert due.astimezone(UTC).hour == hour
+
+
+def test_every_use_case_is_retrained_once_a_week(deployed):
+    now = datetime.now(UTC)
+    wanted = {f"retrain-{usecase}" for usecase in names()}
+    _wait(lambda: wanted <= set(deployed.server.scheduled(now)), 90)
+    assert all(now < deployed.server.scheduled(now)[name] < now + timedelta(days=7, minutes=1) for name in wanted)
+
+
+def test_fifty_requests_at_once_start_one_retrain(deployed):
+    def request(usecase):
+        return {
+            "id": str(uuid4()),
+            "occurred": datetime.now(UTC).isoformat(),
+            "event": RETRAIN_REQUESTED,
+            "resource": {"prefect.resource.id": resource(usecase)},
+            "payload": {"usecase": usecase},
+        }
+
+    def asked_for(usecase):
+        parameters = {"usecase": usecase, "requested": True}
+        return [run for run in deployed.runs() if run["parameters"] == parameters]
+
+    for batch in ([request("demo") for _ in range(50)], [request("sba")]):
+        deployed.api.post("/events", json=batch).raise_for_status()
+    _wait(lambda: asked_for("sba"), 60)  # told last, so that all of the others have been looked at
+    assert len(asked_for("demo")) == 1
+    assert asked_for("demo")[0]["deployment_id"] == deployed.deployment("retrain/retrain-demo")["id"]
+    for run in (*asked_for("demo"), *asked_for("sba")):
+        deployed.api.delete(f"/flow_runs/{run['id']}").raise_for_status()
+
+
+def test_an_automation_is_kept_once_and_brought_up_to_date(deployed):
+    def kept():
+        found = deployed.api.post("/automations/filter", json={}).raise_for_status().json()
+        return [one for one in found if one["name"] == DEAD_RUNS["name"]]
+
+    deployed.server.keep_automation({**DEAD_RUNS, "enabled": False})
+    deployed.server.keep_automation(DEAD_RUNS)
+    assert [one["enabled"] for one in kept()] == [True]
+    assert kept()[0]["actions"][0]["state"] == "CRASHED"
+
+
+def test_runs_that_ended_long_ago_are_swept_and_counted_before(deployed):
+    run = deployed.make_run("nightly/nightly-demo", {"type": "SCHEDULED"})
+    deployed.api.post(f"/flow_runs/{run}/set_state", json={"state": {"type": "CANCELLED"}, "force": True})
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    n = deployed.server.sweep(later, dry_run=True)
+    assert n >= 1
+    assert deployed.server.sweep(later) == n
+    assert deployed.server.sweep(later, dry_run=True) == 0
+    assert deployed.api.get(f"/flow_runs/{run}").status_code == 404
 
 
 @pytest.mark.parametrize("usecase", names())

@@ -9,9 +9,9 @@ from flows import nightly as nights
 from flows import retrain as retrains
 from flows import steps
 from flows.nightly import nightly
-from flows.retrain import retrain
+from flows.retrain import ROUNDS, retrain
 from refit.errors import ContractError, DataError, OutageError, ReleaseError
-from tests.unit.flows.nights import INGESTED, RELEASED, VERSION, drift, monitored, retrained
+from tests.unit.flows.nights import AS_OF, INGESTED, RELEASED, VERSION, drift, monitored, retrained
 
 DAY = date(2026, 3, 17)
 
@@ -28,6 +28,8 @@ class FakeSteps:
         def step(*args, **kwargs):
             self.asked.append((name, args, kwargs))
             answer = self.answers.get(name)
+            if isinstance(answer, list):
+                answer = answer.pop(0)
             if isinstance(answer, Exception):
                 raise answer
             return answer
@@ -44,7 +46,7 @@ def run(monkeypatch):
     @contextmanager
     def with_steps(**answers):
         fake = FakeSteps(**{"ingest": INGESTED, "release": RELEASED, **answers})
-        for name in ("catch_up", "ingest", "monitor", "retrain", "release", "record"):
+        for name in ("find_request", "catch_up", "ingest", "monitor", "retrain", "release", "record", "record_failed"):
             monkeypatch.setattr(steps, name, getattr(fake, name))
         for module in (nights, retrains):
             monkeypatch.setattr(module, "leave_summary", fake.summaries.append)
@@ -156,6 +158,28 @@ def test_a_retrain_by_itself_releases_only_what_the_gate_promotes(run, outcome, 
     assert len(fake.summaries) == 1
 
 
+def test_a_requested_retrain_carries_out_what_is_open_as_of_the_day_it_was_asked_for(run):
+    open_ = [steps.Asked("d-9", AS_OF, recalibrate=True, reasons=("scores moved",)), None]
+    with run(retrain=retrained()) as fake:
+        fake.answers["find_request"] = open_
+        assert retrain.fn("demo", requested=True) == "promote"
+    assert fake.names == ["find_request", "retrain", "release", "find_request"]
+    assert fake.asked[1][1:] == (("demo", AS_OF), {"decision_id": "d-9", "recalibrate": True})
+
+
+def test_a_requested_retrain_with_nothing_open_does_nothing(run):
+    with run(find_request=None) as fake:
+        assert retrain.fn("demo", requested=True) == "none"
+    assert fake.names == ["find_request"]
+
+
+def test_requests_that_keep_coming_do_not_keep_one_run_for_ever(run):
+    again = steps.Asked("d-9", AS_OF, recalibrate=False, reasons=())
+    with run(find_request=again, retrain=retrained("refuse")) as fake:
+        assert retrain.fn("demo", requested=True) == "refuse"
+    assert fake.names.count("retrain") == ROUNDS
+
+
 @pytest.mark.parametrize(
     ("error", "again"),
     [
@@ -180,7 +204,7 @@ def test_every_step_is_tried_again_with_longer_and_longer_waits(step):
 
 
 @pytest.mark.parametrize(
-    ("flow", "wanted"), [(nightly, {"usecase", "as_of"}), (retrain, {"usecase", "as_of", "recalibrate"})]
+    ("flow", "wanted"), [(nightly, {"usecase", "as_of"}), (retrain, {"usecase", "as_of", "recalibrate", "requested"})]
 )
 def test_the_form_in_the_ui_explains_every_parameter(flow, wanted):
     schema = flow.parameters.model_dump()
