@@ -10,7 +10,7 @@ from refit.errors import ContractError, DataError, OutageError, ReleaseError
 from refit.settings import Settings
 from refit.usecase.model import Feature, UseCase
 from refit.usecase.parsing import _PLAIN, _WITH_ARGUMENT
-from refit.usecase.policy import Drift, Gate, Retrain, Split
+from refit.usecase.policy import Drift, Gate, Maturity, Retrain, Score, Search, Split
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -52,11 +52,21 @@ def test_the_page_on_use_cases_names_every_key(key):
     assert re.search(rf"\b{key}\b", USE_CASES)
 
 
+@pytest.mark.parametrize(
+    "key", sorted({*Gate.model_fields, *Search.model_fields, *Maturity.model_fields, *Score.model_fields})
+)
+def test_the_page_on_use_cases_names_every_key_of_the_larger_parts(key):
+    assert f"`{key}`" in USE_CASES
+
+
 @pytest.mark.parametrize("rule", [*_PLAIN, *_WITH_ARGUMENT])
 def test_the_page_on_use_cases_names_every_parse_rule(rule):
     assert re.search(rf"`{rule}[`:]", USE_CASES)
 
 
-@pytest.mark.parametrize("part", [Drift, Feature, Gate, Retrain, Split], ids=lambda part: part.__name__)
+PARTS = [Drift, Feature, Gate, Maturity, Retrain, Score, Search, Split]
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
 def test_every_part_of_a_use_case_refuses_an_unknown_key(part):
     assert part.model_config["extra"] == "forbid"

@@ -8,6 +8,8 @@ from refit.commands.app import AsJson, AsOf, Name, app, moment, open_stores
 from refit.errors import ContractError
 from refit.terminal import out, print_decision, print_json, print_released, print_verdict, spinner
 
+_OUTCOMES = ("happened", "final", "ripe")
+
 
 @app.command()
 def monitor(usecase: Name, *, as_of: AsOf = None, as_json: AsJson = False) -> None:
@@ -132,9 +134,10 @@ def status(usecase: Name, *, as_of: AsOf = None, as_json: AsJson = False) -> Non
     known = found["outcomes"]
     out.print(f"{usecase} as of {found['as_of'][:10]}")
     out.print(f"  records   {found['n_records']:,} in {found['n_batches']} batches; {found['n_rejected']:,} rejects")
+    by_outcome = ", ".join(f"{n:,} {name}" for name, n in known.items() if name not in _OUTCOMES)
     out.print(
-        f"  outcomes  {known['happened']:,} on record; {known['final']:,} labels final, "
-        f"{known['bad']:,} of them bad; {known['ripe']:,} records ripe"
+        f"  outcomes  {known['happened']:,} on record; {known['final']:,} labels final, of them {by_outcome}; "
+        f"{known['ripe']:,} records ripe"
     )
     out.print(f"  live      {found['live'] or 'nothing yet'}")
     if found["last_decision"] is not None:

@@ -44,6 +44,8 @@ def load(
     )
     for reason, count in loaded.reasons.items():
         out.print(f"  {count:>9,}  {reason}")
+    if loaded.behind:
+        out.print(f"{loaded.behind:,} rows lie before what was taken in last; the next ingest goes back for them")
 
 
 @app.command()

@@ -109,7 +109,7 @@ class _Shown:
                 usecase,
                 now,
                 live=self.ledger.live(name),
-                runs=self.ledger.runs(name, limit=overview.SHOWN_NIGHTS),
+                runs=self.ledger.runs(name, limit=overview.SHOWN_NIGHTS, kind="nightly"),
                 decisions=self.ledger.decisions(name, limit=overview.SHOWN_NIGHTS),
                 wanted=self.ledger.open_decisions(name),
                 reports=self.ledger.reports(name, limit=1, kind="drift"),

@@ -71,7 +71,7 @@ class _Nights(Collector):
 
     def _night(self, usecase: str, each: Mapping[str, GaugeMetricFamily]) -> None:
         each["open_decisions"].add_metric([usecase], len(self._ledger.open_decisions(usecase)))
-        run = next(iter(self._ledger.runs(usecase, limit=1)), None)
+        run = next(iter(self._ledger.runs(usecase, limit=1, kind="nightly")), None)
         if run is None:
             return
         each["last_night_success"].add_metric([usecase], float(run.outcome == "completed"))
@@ -83,7 +83,7 @@ class _Nights(Collector):
 
     def _performance(self, usecase: str) -> Iterator[tuple[str, float]]:
         """Yield what the newest night saw of matured records."""
-        run = next(iter(self._ledger.runs(usecase, limit=1)), None)
+        run = next(iter(self._ledger.runs(usecase, limit=1, kind="nightly")), None)
         found = None if run is None else run.result.get("performance")
         if isinstance(found, Mapping) and isinstance(found.get("seen"), float):
             yield str(found["metric"]), found["seen"]

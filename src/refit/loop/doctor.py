@@ -88,7 +88,7 @@ def _lake(world: World, usecase: UseCase) -> Finding:
 
 
 def _nights(world: World, usecase: UseCase, now: datetime) -> Finding:
-    newest = next(iter(world.ledger.runs(usecase.name, limit=1)), None)
+    newest = next(iter(world.ledger.runs(usecase.name, limit=1, kind="nightly")), None)
     if newest is None:
         return Finding("", "ok", "none has run yet")
     seen = f"the last ended {newest.finished_at:%Y-%m-%d %H:%M} UTC, {newest.outcome}"

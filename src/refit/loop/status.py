@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+import pandas as pd
+
 from refit.loop import asof
 from refit.loop.wiring import World
 from refit.usecase.model import UseCase
@@ -13,7 +15,8 @@ from refit.usecase.model import UseCase
 class Status:
     """A use case at a day.
 
-    `outcomes` counts records by what is known: how many are final, how many of these bad, how many have ripened.
+    `outcomes` counts records by what is known: how many are final, how many of these bad (or of each class), how many
+    have ripened.
     """
 
     usecase: str
@@ -50,7 +53,7 @@ def status(world: World, usecase: UseCase, as_of: datetime) -> Status:
         {
             "happened": int(seen.frame["_happened"].sum()),
             "final": int(label.notna().sum()),
-            "bad": int((label == 1).sum()),
+            **_counted(label, usecase),
             "ripe": int(ripe.sum()),
         },
         live.version if live is not None else None,
@@ -65,3 +68,9 @@ def status(world: World, usecase: UseCase, as_of: datetime) -> Status:
             for row in world.ledger.bundles(usecase.name, as_of=as_of)
         ],
     )  # fmt: skip
+
+
+def _counted(label: pd.Series, usecase: UseCase) -> dict[str, int]:
+    if usecase.classes is None:
+        return {"bad": int((label == 1).sum())}
+    return {name: int((label == place).sum()) for place, name in enumerate(usecase.classes)}

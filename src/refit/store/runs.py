@@ -19,9 +19,11 @@ class Runs(Database):
         """Keep a run that has ended."""
         self._add(RUN, run)
 
-    def runs(self, usecase: str, limit: int = 100) -> list[RunRow]:
-        """Return runs, newest first."""
+    def runs(self, usecase: str, limit: int = 100, *, kind: str | None = None) -> list[RunRow]:
+        """Return runs, newest first, of one kind or of all."""
         query = _RUNS.where(RUN.c.usecase == usecase)
+        if kind is not None:
+            query = query.where(RUN.c.kind == kind)
         return self._rows(RunRow, query.order_by(RUN.c.number.desc()).limit(limit))
 
     def record_report(self, report: ReportRow) -> None:

@@ -35,8 +35,8 @@ class FakeLedger:
             raise self.broken
         return next((row for row in self.kept_releases if row.usecase == usecase), None)
 
-    def runs(self, usecase, limit=100):
-        return [row for row in self.kept_runs if row.usecase == usecase][:limit]
+    def runs(self, usecase, limit=100, *, kind=None):
+        return [row for row in self.kept_runs if row.usecase == usecase and kind in {None, row.kind}][:limit]
 
     def decisions(self, usecase, limit=100):
         return [row for row in self.kept_decisions if row.usecase == usecase][:limit]
