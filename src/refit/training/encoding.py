@@ -25,11 +25,11 @@ def require_columns(frame: pd.DataFrame, usecase: UseCase) -> None:
         raise DataError(f"{usecase.name}: the records hold no column for {', '.join(what)}")
 
 
-def encode(matured: pd.DataFrame, parts: Parts, usecase: UseCase) -> tuple[Encoded, list[str]]:
-    """Encode the matured records by what those before the test alone show; say what is left out.
+def encode(matured: pd.DataFrame, parts: Parts, usecase: UseCase) -> Encoded:
+    """Encode the matured records by what those before the test alone show.
 
     Raises:
-        DataError: A number is infinite, or no feature has a value.
+        DataError: A number is infinite, or a feature is missing in every record; names it.
     """
     known = parts.before_test
     names = tuple(usecase.features)
@@ -37,18 +37,15 @@ def encode(matured: pd.DataFrame, parts: Parts, usecase: UseCase) -> tuple[Encod
     _require_finite(matured, [name for name in names if name not in encoder.vocabularies], usecase)
     matrix = encoder.encode(columns(matured, names))
     absent = np.asarray(np.isnan(matrix[known]).all(axis=0), dtype=bool)
-    if absent.all():
+    if absent.any():
+        missing = [name for name, is_absent in zip(names, absent, strict=True) if is_absent]
+        which = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'}"
         raise DataError(
-            f"{usecase.name}: every feature is missing in each of the {len(known):,} records to learn from "
-            f"({', '.join(names)}); nothing tells one record from another"
+            f"{usecase.name}: {which} missing in each of the {len(known):,} records to learn from. Mend the feed, "
+            "leave it out of the features, or train on records that hold it (split.train_months)"
         )
-    notes = [
-        f"{name} is missing in every record the model was fitted on, so the model does not use it"
-        for name, is_absent in zip(names, absent, strict=True)
-        if is_absent
-    ]
     n_classes = len(usecase.classes or ("good", "bad"))
-    return Encoded(encoder, matrix, matured["_label"].to_numpy(dtype=np.float64), n_classes), notes
+    return Encoded(encoder, matrix, matured["_label"].to_numpy(dtype=np.float64), n_classes)
 
 
 def _require_finite(matured: pd.DataFrame, names: Sequence[str], usecase: UseCase) -> None:

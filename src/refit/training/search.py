@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import optuna
@@ -36,7 +36,7 @@ AT_RANDOM: Final = 8
 """So many trials are drawn at random, each learner's defaults included, before those seen guide the next."""
 SEEN_BEFORE_PRUNING: Final = 4
 KEPT: Final = 3
-"""So many of the best are fitted on all records and judged once more; and of each other learner the best, where near."""
+"""So many of the best are fitted on all records and judged once more, and each other learner's best if it is near."""
 NEAR: Final = 1.05
 """A learner whose best loss is beyond so many times the best of all is not looked at again."""
 LOSSES: Final = {"brier": "brier"}
@@ -112,8 +112,7 @@ def _kept(ranked: Sequence[FrozenTrial]) -> tuple[Config, ...]:
 
 
 def _loss(trial: FrozenTrial) -> float:
-    assert trial.value is not None  # only trials told as complete are ranked
-    return trial.value
+    return cast("float", trial.value)  # only trials told as complete are ranked
 
 
 def _in_turns(of_learners: Sequence[Sequence[Mapping[str, Any]]]) -> Iterator[Mapping[str, Any]]:

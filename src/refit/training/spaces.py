@@ -56,12 +56,10 @@ ALSO_GOOD: Final[Mapping[str, tuple[Mapping[str, Any], ...]]] = {
             "max_cat_to_onehot": 64,
         },
         {"eta": 0.05, "max_depth": 2, "min_child_weight": 10.0, "max_cat_to_onehot": 64},
+        {"trees": 150, "eta": 0.06, "max_depth": 5, "min_child_weight": 2.0, "lambda": 2.0, "colsample_bytree": 0.7},
         {"trees": 400, "eta": 0.08, "max_depth": 6, "min_child_weight": 1.0, "lambda": 2.0, "subsample": 0.9},
     ),
-    "random_forest": (
-        {"max_leaf_nodes": 256, "min_samples_leaf": 16, "max_features": 0.3, "max_samples": 0.7},
-        {"min_samples_leaf": 3},
-    ),
+    "random_forest": ({"max_leaf_nodes": 256, "min_samples_leaf": 16, "max_features": 0.3, "max_samples": 0.7},),
 }
 """Deep trees for where features act together, shallow ones for where each acts by itself."""
 

@@ -119,7 +119,7 @@ class _Made:
 def _searched(
     matured: pd.DataFrame, parts: Parts, usecase: UseCase, budget: Search, storage: Any, name: str, progress: Progress
 ) -> _Made:
-    encoded, notes = encode(matured, parts, usecase)
+    encoded = encode(matured, parts, usecase)
     searched = find(
         encoded,
         parts,
@@ -142,7 +142,7 @@ def _searched(
         probability=probability,
         reference=profile(matured.iloc[parts.used], usecase, score=said),
         told=searched.told,
-        notes=(*notes, *([SECONDS_NOTE.format(budget.seconds)] if budget.seconds is not None else [])),
+        notes=(SECONDS_NOTE.format(budget.seconds),) if budget.seconds is not None else (),
     )
 
 

@@ -116,18 +116,14 @@ def test_the_best_learner_by_the_use_cases_metric_is_kept(metric):
     assert values[done.bundle.learner] == best(values.values())
 
 
-@pytest.mark.parametrize("learner", ["logistic_regression", "xgboost"])
-def test_a_feature_missing_throughout_is_left_out_and_noted(learner):
+def test_a_feature_missing_throughout_is_refused_by_name():
     frame = FRAME.copy()
     frame["jobs"] = np.nan
+    with pytest.raises(DataError, match=r"jobs is missing in each of the .* records to learn from"):
+        trained(frame)
     frame["sector"] = pd.Categorical([np.nan] * len(frame), categories=["22"])
-    done = trained(frame, learners=[learner])
-    assert done.bundle.card["importance"]["jobs"] == done.bundle.card["importance"]["sector"] == 0.0
-    notes = " ".join(done.bundle.card["notes"])
-    assert "jobs is missing in every record" in notes
-    assert "sector is missing in every record" in notes
-    with_it = done.bundle.predict([{"amount": 10.0, "jobs": 5.0, "sector": "22", "state": "TX"}])
-    assert with_it.tolist() == done.bundle.predict([{"amount": 10.0, "state": "TX"}]).tolist()
+    with pytest.raises(DataError, match="jobs, sector are missing in each"):
+        trained(frame)
 
 
 def test_an_infinite_number_is_refused_with_its_feature_and_how_many():
@@ -143,7 +139,7 @@ def test_records_without_a_value_in_any_feature_are_refused():
     frame = FRAME.assign(**dict.fromkeys(["amount", "covered", "covered_share", "jobs"], np.nan))
     for name in ("sector", "state", "zip"):
         frame[name] = pd.Categorical([np.nan] * len(frame), categories=["22"])
-    with pytest.raises(DataError, match=r"every feature is missing .* \(amount, covered_share, jobs"):
+    with pytest.raises(DataError, match=r"amount, covered_share, jobs, .* are missing in each"):
         trained(frame)
 
 
