@@ -11,7 +11,7 @@ export UV_SYSTEM_CERTS := true
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check lock bench clean
+.PHONY: help setup up test check browser lock bench clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -36,10 +36,16 @@ check: setup ## Lint, types, contracts and unit tests: the quick round
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q tests/unit src/refit
+	$(BIN)/pytest -q -n 2 --dist loadfile tests/unit src/refit flows
 
-test: check ## Every test, on the real parts
+test: check browser ## Every test, on the real parts
 	$(BIN)/pytest tests/integration tests/e2e
+
+# The browser tests drive Debian's chromium; where it cannot be had they are skipped, and say so.
+browser:
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	  && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
+	  || echo "chromium is not here and cannot be installed: the browser tests are skipped"
 
 bench: setup ## The benchmarks, one JSON line each
 	@for script in benchmarks/*.py; do $(BIN)/python $$script; done

@@ -9,6 +9,7 @@ import yaml
 from prefect import Flow
 
 from flows.conductor import POOL, ROOT
+from flows.events import RETRAIN_REQUESTED, resource
 from refit.usecase.catalogue import find, names
 
 CONTENT = yaml.safe_load((Path(__file__).parents[3] / "prefect.yaml").read_text(encoding="utf-8"))
@@ -57,3 +58,14 @@ def test_every_deployment_goes_to_the_pool_that_refit_up_keeps(name):
 
 def test_no_path_of_a_machine_stands_in_it():
     assert not re.search(r"[\s\"'](/|~|[A-Z]:\\)", (ROOT / "prefect.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("usecase", names())
+def test_a_retrain_starts_weekly_and_when_monitoring_asks_for_this_use_case(usecase):
+    retrain = DEPLOYMENTS[f"retrain-{usecase}"]
+    assert len(retrain["schedules"]) == 1
+    (trigger,) = retrain["triggers"]
+    assert trigger["expect"] == [RETRAIN_REQUESTED]
+    assert trigger["match"] == {"prefect.resource.id": resource(usecase)}
+    assert trigger["parameters"] == {"usecase": usecase, "requested": True}
+    assert trigger["within"] > 0  # several requests at once start one run
