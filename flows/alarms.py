@@ -3,13 +3,12 @@
 from typing import Any
 
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.states import get_state_exception
 
 from flows.steps import moment
-from refit.errors import ContractError, DataError, OutageError, ReleaseError
+from refit.errors import RefitError
 from refit.loop.alert import Alert, send
 from refit.settings import Settings
-
-OURS = (ContractError, DataError, OutageError, ReleaseError)
 
 
 def tell_failure(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - a hook's signature
@@ -17,7 +16,6 @@ def tell_failure(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:  # no
     given = flow_run.parameters
     usecase = str(given.get("usecase", ""))
     summary = f"{usecase}: the run {flow_run.name} ended {state.name}"
-    message = state.message or ""
-    # The message of an error that is not ours may hold a record's value.
-    reasons = (message,) if any(f"{kind.__name__}:" in message for kind in OURS) else ()
+    error = get_state_exception(state)
+    reasons = (str(error),) if isinstance(error, RefitError) else ()  # any other message may hold a record's value
     send(Settings.read(), Alert("night_failed", usecase, moment(None), summary, reasons))

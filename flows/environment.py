@@ -42,5 +42,7 @@ def environment(settings: Settings) -> dict[str, str]:
     for name, secret in (("REFIT_DATABASE_URL", settings.database_url), ("REFIT_SOURCE_URL", settings.source_url)):
         if secret is not None:
             ours[name] = secret.get_secret_value()
-    foreign = {"PREFECT_PROFILE", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING"}
+    foreign = {"PREFECT_PROFILE", "PREFECT_API_KEY"}
+    if not os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
+        foreign.add("PREFECT_API_AUTH_STRING")
     return {name: value for name, value in os.environ.items() if name not in foreign} | ours

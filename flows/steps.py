@@ -9,6 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from functools import wraps
+from traceback import extract_tb
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from prefect import Task, get_run_logger, runtime
@@ -61,7 +63,7 @@ def run_name() -> str:
 def step(function: Callable[P, Result]) -> Task[P, Result]:
     """Make a function a task of its name. Asked for again it is done again: the ledger tells what is done already."""
     return Task(
-        function,
+        _without_values(function),
         name=function.__name__,
         retries=RETRIES,
         retry_delay_seconds=BACK_OFF_SECONDS,
@@ -69,6 +71,23 @@ def step(function: Callable[P, Result]) -> Task[P, Result]:
         cache_policy=NO_CACHE,
         persist_result=False,
     )
+
+
+def _without_values(function: Callable[P, Result]) -> Callable[P, Result]:
+    """Have a fault that is not ours say where it was and no more: Prefect keeps messages, and they may hold values."""
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Result:
+        try:
+            return function(*args, **kwargs)
+        except RefitError:
+            raise
+        except Exception as error:  # noqa: BLE001 - every fault that is not ours
+            places = (f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(error.__traceback__))
+            where = " | ".join(places)
+            raise RuntimeError(f"a fault of refit's own: {type(error).__name__} at {where}") from None
+
+    return run
 
 
 def shown_at(settings: Settings, monitored: "Monitored") -> str | None:
@@ -153,7 +172,8 @@ def retrain(usecase: str, as_of: datetime, *, decision_id: str | None, recalibra
     log.info("The gate's verdict on %s: %s.", done.version, done.verdict.outcome)
     for check in done.verdict.checks:
         log.info("%s: %s, %s", check.name, check.outcome, check.why)
-    send(settings, of_verdict(usecase, as_of, done))
+    if not done.carried_out_before:
+        send(settings, of_verdict(usecase, as_of, done))
     return done
 
 

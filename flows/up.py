@@ -19,6 +19,8 @@ from refit.errors import ContractError, OutageError
 from refit.settings import Settings
 from refit.usecase.model import UseCase
 
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+PREFECT_LOCK: Final = "PREFECT_SERVER_API_AUTH_STRING"
 PORTS: Final = ("prefect_port", "service_port", "console_port")
 
 
@@ -36,6 +38,7 @@ def up(settings: Settings, usecases: Sequence[UseCase], echo: Echo) -> None:
     if not usecases:
         raise ContractError("name a use case to serve, like demo")
     check_deployed([usecase.name for usecase in usecases])
+    check_doors(settings)
     with _alone(settings.folder):
         check_ports(settings)
         postgres = settings.folder / "postgres" if settings.database_url is None else None
@@ -61,6 +64,19 @@ def check_deployed(usecases: Sequence[str]) -> None:
     deployed = {deployment["name"] for deployment in content["deployments"]}
     if missing := [name for name in usecases if f"nightly-{name}" not in deployed]:
         raise ContractError(f"{prefect_file()} has no deployment nightly-{missing[0]}; add one like nightly-demo")
+
+
+def check_doors(settings: Settings) -> None:
+    """See that nothing would stand open to strangers: Prefect's server has no lock of its own.
+
+    Raises:
+        ContractError: It would.
+    """
+    if settings.host not in LOOPBACK and not os.environ.get(PREFECT_LOCK):
+        raise ContractError(
+            f"refit up would open the Prefect server on {settings.host} to everybody: set {PREFECT_LOCK} and "
+            "PREFECT_API_AUTH_STRING to one USER:PASSWORD, or leave REFIT_HOST at 127.0.0.1"
+        )
 
 
 def check_ports(settings: Settings) -> None:

@@ -40,6 +40,7 @@ def serve(settings: Settings) -> None:
             port=settings.console_port,
             log_level=settings.log_level.lower(),
             server_header=False,
+            access_log=False,  # it would hold the keys of reports
             timeout_graceful_shutdown=3,
         )
 

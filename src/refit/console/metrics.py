@@ -61,8 +61,9 @@ class _Nights(Collector):
                         missing.add_metric([usecase, column["column"]], column["missing_current"])
             live = self._ledger.live(usecase)
             if live is not None:
-                each["champion_age_seconds"].add_metric([usecase], (self._now - live.as_of).total_seconds())
                 bundle = self._ledger.bundle_head(live.version)
+                since = live.as_of if bundle is None else bundle.as_of  # a rollback is new, its model is not
+                each["champion_age_seconds"].add_metric([usecase], (self._now - since).total_seconds())
                 for name, value in _values({} if bundle is None else bundle.metrics):
                     promised.add_metric([usecase, name], value)
             for name, value in self._performance(usecase):

@@ -17,6 +17,8 @@ from refit.usecase.model import UseCase
 LABEL: Final = "_label"
 RIPE: Final = "_ripe"
 HAPPENED: Final = "_happened"
+FIRST_ARRIVED_AT: Final = "_first_arrived_at"
+"""When the first version of a record arrived: what later versions say moves no record across a split."""
 HAPPENED_ON: Final = "_happened_on"
 
 
@@ -29,11 +31,14 @@ def frame(records: pa.Table, usecase: UseCase, as_of: datetime) -> pd.DataFrame:
     Args:
         records: (n_versions, n_columns) of the lake's schema, batches in the order they were taken in.
     """
-    newest = _newest(records.filter(pc.less_equal(records[ARRIVED_AT], _moment(as_of))))
+    versions = records.filter(pc.less_equal(records[ARRIVED_AT], _moment(as_of)))
+    first = versions.select([KEY, ARRIVED_AT]).group_by(KEY).aggregate([(ARRIVED_AT, "min")]).to_pandas()
+    newest = _newest(versions)
     newest = newest.filter(pc.less_equal(newest[EVENT_TIME], _moment(as_of)))
     found = newest.select([KEY, ARRIVED_AT, EVENT_TIME, *usecase.label_columns]).to_pandas()
     outcome = known(found, usecase, as_of)
     columns = {name: found[name] for name in (KEY, ARRIVED_AT, EVENT_TIME)}
+    columns[FIRST_ARRIVED_AT] = first.set_index(KEY)[f"{ARRIVED_AT}_min"].loc[found[KEY]].reset_index(drop=True)
     for column in usecase.inputs.values():
         columns[column.name] = _column(newest[column.name], column.type)
     for name in usecase.protected:

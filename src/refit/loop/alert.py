@@ -94,7 +94,7 @@ def send(
         headers = _headers(settings, alert, body, str(int(clock())))
         try:
             answer = httpx.post(settings.webhook_url, content=body, headers=headers, timeout=TIMEOUT_SECONDS)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             why = type(error).__name__
         else:
             if answer.is_success:

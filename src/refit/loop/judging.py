@@ -18,12 +18,18 @@ TIMED: Final = 50
 
 
 def judged(
-    usecase: UseCase, trained: Trained, champion: Bundle | None, frame: pd.DataFrame, latency_ms: float | None
+    usecase: UseCase,
+    trained: Trained,
+    champion: Bundle | None,
+    frame: pd.DataFrame,
+    latency_ms: float | None,
+    own: pd.DataFrame | None = None,
 ) -> Verdict:
     """Return the gate's verdict on what was trained.
 
     Args:
         frame: All records known, of which those that have not matured show whether a column is filled only later.
+        own: The same records as the champion's own use case reads them, where that differs from today's.
     """
     newest = trained.matured["_event_time"].max()
     fresh = frame[~frame["_ripe"] & (frame["_event_time"] > newest)] if usecase.event_time is not None else None
@@ -31,7 +37,7 @@ def judged(
         usecase,
         trained.test["_label"].to_numpy(dtype=np.float64),
         trained.probability,
-        _answers(champion, trained) if champion is not None else None,
+        _answers(champion, trained, own) if champion is not None else None,
         threshold=trained.bundle.threshold,
         seed=usecase.seed,
         evidence=Evidence(
@@ -48,21 +54,24 @@ def judged(
 
 
 def latency_ms(bundle: Bundle) -> float | None:
-    """Return the median milliseconds of one record's prediction; None where there is no golden record to time."""
+    """Return the median milliseconds of processor time of one record's prediction; None without a golden record.
+
+    A clock on the wall would refuse a good model for what else the machine happens to do.
+    """
     if not bundle.golden:
         return None
     records = [bundle.golden[k % len(bundle.golden)].inputs for k in range(TIMED)]
     taken = []
     for record in [*records, *records]:
-        start = time.perf_counter()
+        start = time.process_time()
         bundle.predict([record])
-        taken.append(time.perf_counter() - start)
+        taken.append(time.process_time() - start)
     return 1000 * median(taken[TIMED:])
 
 
-def _answers(champion: Bundle, trained: Trained) -> Floats:
+def _answers(champion: Bundle, trained: Trained, own: pd.DataFrame | None) -> Floats:
     """Return what the champion says of the test records; NaN where they lack a column it reads."""
-    test = trained.test
+    test = trained.test if own is None else own.set_index("_key").loc[trained.test["_key"]]
     if any(name not in test for name in champion.encoder.features):
         return np.full(len(test), np.nan)
     return champion.predict_columns({name: test[name].to_numpy() for name in champion.encoder.features})

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from refit.errors import ContractError
+from refit.errors import ContractError, DataError
 from refit.intake.cells import as_bytes
 from refit.intake.loading import Loaded, Seen, added_columns, load_rows, table_columns
 from refit.loop.overlap import leave_behind
@@ -19,7 +19,7 @@ from refit.loop.wiring import World
 from refit.store import files
 from refit.store.rows import RejectRow
 from refit.store.source import Filing, Put, Watermark
-from refit.usecase.model import LOADED_AT, UseCase
+from refit.usecase.model import LOADED_AT, RECORD_ID, UseCase
 
 COMMON_REASONS = 10
 
@@ -75,6 +75,7 @@ def load(
         OutageError: Postgres does not answer, or an ingest runs. The table is as it was.
     """
     names = files.header(path, delimiter, encoding)
+    _require_same_columns(world, usecase, names)
     tally = _Tally()
     source = f"{path.name}@{_digest(path)[:12]}"
     chunks = files.chunks(path, delimiter, encoding, progress=progress)
@@ -90,6 +91,22 @@ def load(
         dict(tally.reasons.most_common(COMMON_REASONS)),
         put.behind,
     )
+
+
+def _require_same_columns(world: World, usecase: UseCase, names: Sequence[str]) -> None:
+    """Refuse a file whose rows would all be new by their ids, though they may be in the table.
+
+    Raises:
+        DataError: It has other columns than the files the table was loaded from; names them.
+    """
+    table = usecase.source.table
+    if RECORD_ID not in added_columns(names, usecase) or not (there := world.source.column_types(table)):
+        return
+    if other := sorted((set(there) ^ set(names)) - {RECORD_ID, LOADED_AT}):
+        raise DataError(
+            f"{table} was loaded from files with other columns ({', '.join(other)} here or there only); a record's id "
+            "is made of all of them, so each record would come a second time"
+        )
 
 
 def load_frame(world: World, usecase: UseCase, records: pd.DataFrame, loaded_at: datetime) -> Loading:

@@ -222,7 +222,12 @@ def _open_request(row: DecisionRow) -> OpenRequest:
 
 
 def _performance(champion: Bundle, frame: pd.DataFrame, usecase: UseCase) -> Performance | None:
-    """Return how the champion did on what matured since, None where that is too little to tell."""
+    """Return how the champion did on what matured since, None where that is too little to tell.
+
+    Nothing is told of a hazard: it has learnt from the first quarters of what matured since.
+    """
+    if "reference" in champion.card:
+        return None
     newer = frame[frame["_ripe"] & frame["_label"].notna() & (frame["_event_time"] > window(champion)[1])]
     label = newer["_label"].to_numpy()
     if len(newer) < usecase.drift.min_records or len(np.unique(label)) < 2:  # noqa: PLR2004 - both classes

@@ -62,6 +62,13 @@ def release(
     """
     if override is not None and version is None:
         raise ReleaseError("an override names the version it is for")
+    with world.ledger.release_lock(usecase.name):
+        return _released_alone(world, usecase, version, as_of, override)
+
+
+def _released_alone(
+    world: World, usecase: UseCase, version: str | None, as_of: datetime, override: Override | None
+) -> Released:
     verdict = _promoted(world, usecase, version) if override is None else _judged(world, usecase, version)
     overridden = override if verdict.outcome == "refuse" else None
     chosen = verdict.challenger
@@ -77,12 +84,12 @@ def release(
     if overridden is not None:
         _require_sound(world, verdict)
     tag = bento.build(bundle_folder(world, chosen), bentoml_home=world.settings.bentoml)
-    reason = "promoted by the gate"
+    reason, on_record = "promoted by the gate", None
     if overridden is not None:
         by, why = overridden.by.strip(), overridden.reason.strip()
         reason = f"overridden by {by}: {why}"
-        world.ledger.record_override(
-            OverrideRow(usecase=usecase.name, version=chosen, verdict=verdict.id, by=by, reason=why, as_of=as_of)
+        on_record = OverrideRow(
+            usecase=usecase.name, version=chosen, verdict=verdict.id, by=by, reason=why, as_of=as_of
         )
         log.warning("gate.overridden", usecase=usecase.name, version=chosen, by=by)
     kept = world.ledger.record_release(
@@ -93,7 +100,8 @@ def release(
             kind="release",
             reason=reason,
             as_of=as_of,
-        )
+        ),
+        on_record,
     )
     log.info("release.recorded", usecase=usecase.name, version=chosen, bento=tag)
     return _released(kept)
@@ -118,21 +126,22 @@ def rollback(world: World, usecase: UseCase, as_of: datetime, reason: str = "ask
     Raises:
         ReleaseError: There is none to go back to.
     """
-    previous = world.ledger.previous(usecase.name)
-    if previous is None:
-        raise ReleaseError(f"{usecase.name} has no earlier release to go back to; what is live stays")
-    kept = world.ledger.record_release(
-        ReleaseRow(
-            usecase=usecase.name,
-            version=previous.version,
-            bento_tag=previous.bento_tag,
-            kind="rollback",
-            reason=reason,
-            as_of=as_of,
+    with world.ledger.release_lock(usecase.name):
+        previous = world.ledger.previous(usecase.name)
+        if previous is None:
+            raise ReleaseError(f"{usecase.name} has no earlier release to go back to; what is live stays")
+        kept = world.ledger.record_release(
+            ReleaseRow(
+                usecase=usecase.name,
+                version=previous.version,
+                bento_tag=previous.bento_tag,
+                kind="rollback",
+                reason=reason,
+                as_of=as_of,
+            )
         )
-    )
-    log.info("release.rolled_back", usecase=usecase.name, version=kept.version)
-    return _released(kept)
+        log.info("release.rolled_back", usecase=usecase.name, version=kept.version)
+        return _released(kept)
 
 
 def bundle_folder(world: World, version: str) -> Path:

@@ -9,13 +9,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import pandas as pd
 import structlog
 
+from refit.errors import ContractError
 from refit.gate.check import Check
 from refit.gate.judge import Verdict
 from refit.loop import asof
 from refit.loop.judging import judged, latency_ms
 from refit.loop.release import bundle_folder
+from refit.loop.sides import as_the_champion_reads, reads_alike
 from refit.loop.wiring import World, code_version
 from refit.scoring import bundle as bundles
 from refit.scoring.bundle import Bundle
@@ -34,13 +37,17 @@ Progress = Callable[[str, float | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Retrained:
-    """A challenger, kept whatever the gate said. `card_id` names its card among the reports."""
+    """A challenger, kept whatever the gate said. `card_id` names its card among the reports.
+
+    `carried_out_before`: another process trained and told of it, while this one waited.
+    """
 
     version: str
     learner: str
     metrics: dict[str, Any]
     verdict: Verdict
     card_id: str | None = None
+    carried_out_before: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -79,7 +86,11 @@ def retrain(
         told = None if decision_id is None else _carried_out(world, UUID(decision_id))
         if told is not None:
             return told
-        asked_for = world.ledger.open_decisions(usecase.name)
+        asked_for = [
+            row
+            for row in world.ledger.open_decisions(usecase.name, as_of)
+            if not recalibrate or row.action == "recalibrate"
+        ]
         kept = _retrained(world, usecase, as_of, recalibrate, search, progress)
         _close(world, decision_id, asked_for, kept)
     failed = [check.name for check in kept.verdict.failed]
@@ -113,7 +124,8 @@ def _judge_and_keep(
 ) -> Retrained:
     progress("Judging", None)
     bundle = trained.bundle
-    verdict = judged(usecase, trained, champion, seen.frame, latency_ms(bundle))
+    own = None if champion is None else _as_the_champion_reads(world, champion, usecase, seen, as_of)
+    verdict = judged(usecase, trained, champion, seen.frame, latency_ms(bundle), own)
     path = f"{usecase.name}/{bundle.version}"
     with unfinished(world.settings.bundles / usecase.name) as folder:
         bundles.save(bundle, folder)
@@ -141,6 +153,21 @@ def _judge_and_keep(
     )
     _keep_card(world, usecase, bundle, row.id, verdict)
     return Retrained(bundle.version, bundle.learner, dict(bundle.card["metrics"]), verdict, str(row.id))
+
+
+def _as_the_champion_reads(
+    world: World, champion: Bundle, usecase: UseCase, seen: asof.Seen, as_of: datetime
+) -> pd.DataFrame | None:
+    """Return the records with the champion's own columns, None where today's are the same.
+
+    Where they cannot be had any more, its columns are left out, and the gate says that the gain cannot be measured.
+    """
+    if reads_alike(champion.usecase, usecase):
+        return None
+    try:
+        return as_the_champion_reads(world, champion, seen.frame, as_of)
+    except ContractError:
+        return seen.frame.drop(columns=list(champion.encoder.features), errors="ignore")
 
 
 def _keep_card(world: World, usecase: UseCase, bundle: Bundle, verdict_id: UUID, verdict: Verdict) -> None:
@@ -201,6 +228,5 @@ def _carried_out(world: World, decision_id: UUID) -> Retrained | None:
         return None
     verdict = world.ledger.verdicts(bundle.usecase, limit=1, challenger=bundle.version)[0]
     checks = tuple(Check(**check) for check in verdict.checks)
-    return Retrained(
-        bundle.version, bundle.learner, dict(bundle.metrics), Verdict(verdict.outcome, checks), str(verdict.id)
-    )
+    metrics, told = dict(bundle.metrics), Verdict(verdict.outcome, checks)
+    return Retrained(bundle.version, bundle.learner, metrics, told, str(verdict.id), carried_out_before=True)

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 from refit.errors import DataError
 from refit.loop.release import bundle_folder
-from refit.loop.wiring import World
+from refit.loop.wiring import World, now
 from refit.scoring import bundle as bundles
 from refit.scoring.bundle import Bundle
 from refit.scoring.explain import Explanation, explain
@@ -19,12 +19,13 @@ from refit.scoring.points import band, points
 from refit.scoring.request import Checker, Inputs, Problem
 from refit.store.rows import PredictionRow
 from refit.usecase.model import InputColumn, UseCase
-from refit.usecase.parsing import parse_rule
+from refit.usecase.parsing import ParseRule, parse_rule
 
 if TYPE_CHECKING:
     from refit.scoring.encoder import Cell
 
 MOST_ROWS: Final = 10_000
+CENTURY: Final = 100.0
 ASKED_BY: Final = "console"
 
 
@@ -141,7 +142,24 @@ def form_inputs(usecase: UseCase, texts: Mapping[str, str], checker: Checker) ->
 
 
 def _number(text: str, column: InputColumn) -> float | None:
-    value = parse_rule(column.rule).read(text, column.unknown)
+    """Read a number by its rule; where that reads dates a plain year will do, which is what a request sends."""
+    rule = parse_rule(column.rule)
+    try:
+        value = rule.read(text, column.unknown)
+    except ValueError:
+        if rule.of_date is None:
+            raise
+        return _year(text, rule, column)
+    if isinstance(value, float) and rule.short_year and int(value) > now().year:
+        return value - CENTURY  # as the intake does: never after the record's own event
+    return value if value is None or isinstance(value, float) else float(str(value))
+
+
+def _year(text: str, rule: ParseRule, column: InputColumn) -> float | None:
+    try:
+        value = parse_rule("number").read(text)
+    except ValueError:
+        value = rule.read(text, column.unknown)  # the rule's own words
     return value if value is None or isinstance(value, float) else float(str(value))
 
 

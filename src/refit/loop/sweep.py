@@ -1,4 +1,4 @@
-"""Let go of what need not be kept: old reports, old predictions, what killed builds left. The lake stays whole."""
+"""Let go of what need not be kept: old reports, old predictions, what killed runs left. The lake stays whole."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,9 +12,13 @@ import structlog
 from refit.loop.wiring import World
 
 LEFT_OVER: Final = timedelta(days=1)
-"""A build takes seconds; what lies unfinished this long belongs to a killed one."""
+"""What lies unfinished this long belongs to a killed run: a build takes seconds, a search no day."""
+KILLED: Final = ("bentoml/.building-*", "bundles/*/.*.unfinished", "reports/*/*/.*.unfinished", "search/*/*.log")
+"""Where a killed run leaves what it was making, under REFIT_HOME. The lake clears its own."""
 ALWAYS_KEPT: Final = 10
 """The newest reports of each use case and kind are kept however old they are."""
+NEVER: Final = "card"
+"""A model's card is kept for good: somebody may ask years later why it was live."""
 
 log = structlog.get_logger()
 
@@ -47,10 +51,10 @@ def sweep(world: World, usecases: list[str], now: datetime, *, dry_run: bool = F
     swept.predictions = world.ledger.sweep_predictions(
         now - timedelta(days=settings.keep_predictions_days), dry_run=dry_run
     )
-    for folder in _left_overs(settings.folder, now):
-        swept.left_overs.append(folder.relative_to(settings.folder).as_posix())
+    for left in _left_overs(settings.folder, now):
+        swept.left_overs.append(left.relative_to(settings.folder).as_posix())
         if not dry_run:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(left)
     log.info("sweep.done", **{name: value for name, value in swept.to_json().items() if name != "left_overs"})
     return swept
 
@@ -60,7 +64,7 @@ def _old_reports(world: World, usecase: str, before: datetime) -> Iterator[tuple
     seen: dict[str, int] = {}
     for row in world.ledger.reports(usecase, limit=1_000_000):
         seen[row.kind] = seen.get(row.kind, 0) + 1
-        if row.created_at < before and seen[row.kind] > ALWAYS_KEPT:
+        if row.kind != NEVER and row.created_at < before and seen[row.kind] > ALWAYS_KEPT:
             for path in filter(None, (row.path_html, row.path_json)):
                 size = world.reports.size(path)
                 if size is not None:
@@ -69,6 +73,13 @@ def _old_reports(world: World, usecase: str, before: datetime) -> Iterator[tuple
 
 def _left_overs(folder: Path, now: datetime) -> Iterator[Path]:
     oldest = (now - LEFT_OVER).timestamp()
-    for found in folder.glob("**/.building-*"):
-        if found.is_dir() and found.stat().st_mtime < oldest:
+    for found in (path for pattern in KILLED for path in folder.glob(pattern)):
+        if found.lstat().st_mtime < oldest:
             yield found
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

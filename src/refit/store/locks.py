@@ -16,6 +16,14 @@ class Locks(Database):
     """Locks of the whole ledger, whichever process or machine asks; a killed holder's lock frees itself."""
 
     @contextmanager
+    def release_lock(self, usecase: str) -> Iterator[None]:
+        """Have every other release and rollback of `usecase` wait meanwhile: what is live must not change under it."""
+        with self._session() as connection:
+            with self._outages_explained():
+                connection.execute(_WAIT, {"name": f"refit release {usecase}"})
+            yield
+
+    @contextmanager
     def retrain_lock(self, usecase: str, waits: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Keep every other retrain of `usecase` out meanwhile.
 

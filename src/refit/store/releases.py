@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import Select, insert, select
 
-from refit.store.database import Database, columns, to_row, to_values
-from refit.store.rows import ReleaseRow
-from refit.store.tables import RELEASE
+from refit.store.database import Database, add, columns, to_row, to_values
+from refit.store.rows import OverrideRow, ReleaseRow
+from refit.store.tables import OVERRIDE, RELEASE
 
 _SELECT = select(*columns(RELEASE, ReleaseRow))
 
@@ -16,10 +16,12 @@ _SELECT = select(*columns(RELEASE, ReleaseRow))
 class Releases(Database):
     """The ledger's pages on releases."""
 
-    def record_release(self, release: ReleaseRow) -> ReleaseRow:
-        """Keep a release, a rollback or a refusal; return it with its id."""
+    def record_release(self, release: ReleaseRow, override: OverrideRow | None = None) -> ReleaseRow:
+        """Keep a release, a rollback or a refusal, with the override it rests on; return it with its id."""
         statement = insert(RELEASE).values(to_values(release)).returning(*columns(RELEASE, ReleaseRow))
         with self._transaction() as connection:
+            if override is not None:
+                add(connection, OVERRIDE, override)
             return to_row(ReleaseRow, connection.execute(statement).mappings().one())
 
     def live(self, usecase: str, as_of: datetime | None = None) -> ReleaseRow | None:

@@ -18,7 +18,7 @@ from refit.training.learners.fitted import Fitted
 NAME: Final = "blend"
 MOST: Final = 3
 """So many models at most answer for each record."""
-LEAST_GAIN: Final = 0.002
+LEAST_GAIN: Final = 0.001
 """By such a share at least a blend must lower the log loss: one model is explained and served more simply."""
 
 

@@ -15,8 +15,9 @@ from refit.training.calibration import calibrate
 from refit.training.card import Origin, card
 from refit.training.duplicates import distinct
 from refit.training.golden import with_golden
+from refit.training.hazard import NAME as HAZARD
 from refit.training.maturity import MIN_RECORDS, columns
-from refit.training.split import Parts, matured_at, place, require_each
+from refit.training.split import Parts, first_arrivals, matured_at, place, require_each
 from refit.training.threshold import threshold
 from refit.training.train import EVEN, Trained, quiet
 
@@ -45,6 +46,8 @@ def recalibrate(
         DataError: Too few records have matured since, or all have one outcome; says how many.
     """
     usecase = bundle.usecase
+    if bundle.learner == HAZARD:
+        raise DataError(f"{usecase.name}: a hazard has learnt from the newly matured records too; retrain it instead")
     progress("Looking for newly matured records", 0.0)
     matured, duplicates = distinct(matured_at(frame, usecase, as_of), usecase)
     parts = _parts(matured, bundle)
@@ -99,7 +102,7 @@ def _parts(matured: pd.DataFrame, bundle: Bundle) -> Parts:
     usecase = bundle.usecase
     by_time = usecase.split.by == "time"
     since = pd.Timestamp(bundle.window_end if by_time else bundle.as_of)
-    new = matured["_event_time" if by_time else "_arrived_at"] > since
+    new = (matured["_event_time"] if by_time else first_arrivals(matured)) > since
     fresh = np.flatnonzero(new.to_numpy())
     if len(fresh) < MIN_RECORDS:
         raise DataError(

@@ -139,12 +139,18 @@ def place(records: pd.DataFrame, usecase: UseCase) -> Floats:
     stand where the first of them to arrive does, so that no copy of what is learnt from is tested on.
     """
     group = together(hashes(records[list(usecase.features)]))
-    order = records[["_arrived_at", "_key"]].reset_index(drop=True).sort_values(["_arrived_at", "_key"], kind="stable")
+    arrivals = pd.DataFrame({"first": first_arrivals(records).to_numpy(), "key": records["_key"].to_numpy()})
+    order = arrivals.sort_values(["first", "key"], kind="stable")
     in_order = group[order.index.to_numpy()]
     _, first = np.unique(in_order, return_index=True)
     found = hashes(records[["_key"]])[order.index.to_numpy()[first]]
     mixed = _mixed(found ^ _mixed(np.array([usecase.seed + 1], dtype=np.uint64)))
     return (np.asarray(mixed >> np.uint64(11), dtype=np.float64) / 2.0**53)[group]
+
+
+def first_arrivals(records: pd.DataFrame) -> pd.Series:
+    """Return when each record first arrived: a later version of one moves neither it nor its like."""
+    return records["_first_arrived_at" if "_first_arrived_at" in records else "_arrived_at"]
 
 
 def together(found: Hashes) -> Rows:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import psutil
 import pytest
 
-from flows.processes import Processes
+from flows.processes import DEATHS, Processes
 from refit.errors import OutageError
 
 STUBBORN = (
@@ -87,6 +87,50 @@ def test_a_child_that_may_end_is_no_fault_but_its_failure_is(processes):
         processes.ended("deploy")
 
 
+def test_a_child_that_died_is_started_again_as_it_was_and_the_death_is_told(processes, tmp_path):
+    start(processes, f"import os; print(os.getpid(), os.getcwd(), flush=True); {POLITE}", folder=tmp_path)
+    wait_for(lambda: "ready" in (tmp_path / "part.log").read_text())
+    first = processes._children["part"].process
+    first.kill()
+    wait_for(lambda: is_dead(processes))
+    assert processes.revive("part", "never-started") == ["part was ended by SIGKILL"]
+    wait_for(lambda: "ready" in (tmp_path / "part.log").read_text())
+    pid, folder = (tmp_path / "part.log").read_text().split()[:2]
+    assert int(pid) != first.pid
+    assert folder == str(tmp_path)
+    processes.check()
+
+
+def test_who_lives_is_left_alone_and_who_is_not_named_is_not_revived(processes):
+    start(processes, POLITE)
+    start(processes, "raise SystemExit(3)", name="prefect-server")
+    wait_for(lambda: is_dead(processes, "prefect-server"))
+    living = processes._children["part"].process
+    assert processes.revive("part") == []
+    assert processes._children["part"].process is living
+    with pytest.raises(OutageError, match="prefect-server ended with code 3"):
+        processes.check()
+
+
+def test_a_child_that_dies_again_and_again_is_given_up_with_the_end_of_its_log(processes):
+    start(processes, "raise SystemExit('no such port')")
+    for _ in range(DEATHS):
+        wait_for(lambda: is_dead(processes))
+        assert len(processes.revive("part")) == 1
+    wait_for(lambda: is_dead(processes))
+    with pytest.raises(OutageError, match="no such port"):
+        processes.revive("part")
+    assert processes.names == ()
+
+
+def test_deaths_of_long_ago_are_forgotten(processes, monkeypatch):
+    monkeypatch.setattr("flows.processes.DEATHS_SECONDS", 0.0)
+    start(processes, "raise SystemExit(3)")
+    for _ in range(DEATHS + 2):
+        wait_for(lambda: is_dead(processes))
+        assert processes.revive("part") == ["part ended with code 3"]
+
+
 def test_a_program_that_is_not_there_is_told(processes):
     with pytest.raises(OutageError, match=r"part cannot be started: .*nowhere"):
         processes.start("part", ["/nowhere/at/all"], os.environ, "/")
@@ -120,7 +164,7 @@ def test_children_are_out_of_reach_of_the_terminals_ctrl_c(processes, tmp_path):
 CONDUCTOR = """
 import os, sys, time
 from pathlib import Path
-from flows.processes import Processes
+from flows.processes import DEATHS, Processes
 logs, mark, then = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 processes = Processes(logs)
 orphan = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"

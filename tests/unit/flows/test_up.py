@@ -6,7 +6,7 @@ from pydantic import SecretStr
 
 from flows.conductor import ROOT
 from flows.environment import environment
-from flows.up import _alone, _Stop, check_ports, up
+from flows.up import PREFECT_LOCK, _alone, _Stop, check_doors, check_ports, up
 from refit.errors import ContractError, OutageError
 from refit.settings import Settings
 from refit.usecase.catalogue import find
@@ -158,3 +158,13 @@ def test_bound_to_every_address_the_parts_still_find_each_other(settings):
 def test_the_flows_lie_where_the_deployments_look_for_them():
     assert (ROOT / "flows" / "nightly.py").is_file()
     assert (ROOT / "prefect.yaml").is_file()
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "10.0.0.7"])
+def test_prefects_server_is_not_opened_to_strangers(host, monkeypatch):
+    monkeypatch.delenv(PREFECT_LOCK, raising=False)
+    with pytest.raises(ContractError, match="would open the Prefect server"):
+        check_doors(Settings(host=host))
+    monkeypatch.setenv(PREFECT_LOCK, "user:password")
+    check_doors(Settings(host=host))
+    check_doors(Settings())

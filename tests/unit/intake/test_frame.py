@@ -38,7 +38,7 @@ def seen(as_of: datetime, *versions: dict) -> pd.DataFrame:
 def test_the_frame_holds_one_row_a_key_and_every_column_of_the_contract():
     found = seen(day(400), version("a", 1, lost_on=day(5)), version("b", 1, amount=None, region=None))
     assert list(found) == [
-        *("_key", "_arrived_at", "_event_time"),
+        *("_key", "_arrived_at", "_event_time", "_first_arrived_at"),
         *("amount", "income", "region", "purpose", "sex", "share", "_happened", "_label", "_ripe"),
     ]
     assert {
@@ -158,3 +158,9 @@ def test_an_as_of_read_never_shows_what_came_later(versions, as_of):
         for one in versions
     ]
     pd.testing.assert_frame_equal(seen(as_of, *versions), seen(as_of, *tampered), check_exact=True)
+
+
+def test_a_record_keeps_the_moment_its_first_version_arrived():
+    found = seen(day(400), version("a", 9), version("b", 2), version("a", 1), version("a", 5))
+    assert found.set_index("_key")["_first_arrived_at"].to_dict() == {"a": day(1), "b": day(2)}
+    assert seen(day(4), version("a", 9), version("a", 3))["_first_arrived_at"].tolist() == [day(3)]

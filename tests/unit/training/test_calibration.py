@@ -76,6 +76,12 @@ def test_the_choice_is_by_the_brier_score_of_records_held_out():
     assert chosen.held_out.tolist() == calibrate(raw, label, seed=3).held_out.tolist()
 
 
+def test_isotonic_steps_that_win_by_no_more_than_chance_are_not_taken():
+    found = [calibrate(*drawn(n=1000, seed=seed), seed=seed) for seed in range(30)]
+    assert any(one.brier["isotonic"] < one.brier["platt"] for one in found)
+    assert sum(one.calibrator.kind == "platt" for one in found) >= 28
+
+
 def test_folds_hold_as_many_bad_records_each():
     label = np.array([1.0] * 10 + [0.0] * 90)
     fold = folds(label, seed=1, count=5)

@@ -97,6 +97,25 @@ def test_a_search_comes_closer_to_the_best_parameter_than_the_default_and_keeps_
     assert found.told["best"][0]["params"] == found.best[0].params
 
 
+def test_what_is_known_to_do_well_is_tried_first_each_learners_first_before_any_second(monkeypatch, strengths):
+    monkeypatch.setattr(search, "starts", lambda _name: ({"strength": 0.2}, {"strength": 0.9}, {"strength": 0.4}))
+    run(3)
+    assert set(strengths) == {0.2, 0.9, 0.4}
+    turns = search._in_turns([[{"a": 1}, {"a": 2}], [{"b": 1}], [{"c": 1}, {"c": 2}]])
+    assert list(turns) == [{"a": 1}, {"b": 1}, {"c": 1}, {"a": 2}, {"c": 2}]
+
+
+def test_the_best_of_another_learner_is_kept_where_it_is_near():
+    def trial(learner, value):
+        config = {"learner": learner, "balancing": "none", "params": {"C": value}}
+        return optuna.trial.create_trial(value=value, user_attrs={"config": config})
+
+    ranked = [*(trial("xgboost", value) for value in (0.40, 0.401, 0.402, 0.403)), trial("random_forest", 0.41)]
+    far = [trial("random_forest", 0.415), trial("scorecard", 0.5)]
+    kept = [(config.learner, config.params["C"]) for config in search._kept([*ranked, *far])]
+    assert kept == [("xgboost", 0.40), ("xgboost", 0.401), ("xgboost", 0.402), ("random_forest", 0.41)]
+
+
 def test_what_is_behind_after_the_first_fold_goes_no_further(strengths):
     found = run(30)
     pruned = found.told["pruned"]

@@ -120,3 +120,12 @@ def test_matured_records_keep_their_class():
     seen = matured_at(MATURED.assign(_label=classes).sample(frac=1, random_state=1), CLASSES, AS_OF)
     assert seen["_label"].tolist() == classes.tolist()
     assert list(seen.columns) == list(MATURED.columns)
+
+
+def test_a_later_version_of_a_record_moves_neither_it_nor_its_like():
+    case = usecase(split={"by": "random"})
+    twins = pd.concat([MATURED, MATURED.assign(_key=MATURED["_key"] + "b")], ignore_index=True)
+    twins["_first_arrived_at"] = twins["_arrived_at"]
+    updated = twins.copy()
+    updated.loc[: len(MATURED) // 2, "_arrived_at"] += pd.Timedelta(days=900)
+    assert place(updated, case).tolist() == place(twins, case).tolist()
