@@ -43,8 +43,8 @@ def contributions(
     """Return what each feature adds to the raw score of each record.
 
     Boosted trees (TreeSHAP) and scorecards: exact, against the average of what they learned from. Linear models, trees
-    and forests: exact, against `baseline`. All others: by seeded orders of the features, against `baseline`. A blend: the
-    average of its members.
+    and forests: exact, against `baseline`. A blend: the average of its members. All others: by seeded orders of the
+    features, against `baseline`.
 
     Args:
         model: One of `refit.scoring.model`; a class not known here is asked for its own `contributions`.

@@ -31,7 +31,12 @@ def silenced() -> Iterator[None]:
     """Keep the libraries from warning and from starting threads of their own."""
     with warnings.catch_warnings(), threadpoolctl.threadpool_limits(1):
         warnings.simplefilter("ignore")  # what matters of it is looked at after the fit, and noted on the card
+        warnings.showwarning = _nobody  # a forest resets the filters of all threads while it grows
         yield
+
+
+def _nobody(*_warning: object, **_rest: object) -> None:
+    """Show a warning to nobody."""
 
 
 def side_by_side(fits: Sequence[Callable[[Step], Result]], step: Step) -> list[Result]:

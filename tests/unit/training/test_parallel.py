@@ -3,7 +3,7 @@ import warnings
 
 import pytest
 
-from refit.training.parallel import StoppedError, side_by_side
+from refit.training.parallel import StoppedError, side_by_side, silenced
 
 
 def test_results_come_in_the_order_of_the_fits():
@@ -51,3 +51,11 @@ def test_a_librarys_warnings_are_kept_from_the_caller_and_come_back_afterwards()
     side_by_side([lambda _: warnings.warn("chatter", stacklevel=1)], lambda _: None)
     with pytest.warns(UserWarning, match="heard"):
         warnings.warn("heard", stacklevel=1)
+
+
+def test_a_warning_is_shown_to_nobody_though_another_thread_reset_the_filters():
+    with warnings.catch_warnings(record=True) as seen:
+        with silenced():
+            warnings.resetwarnings()  # as scikit-learn's forests do for every tree
+            warnings.warn("loud", stacklevel=1)
+        assert seen == []
