@@ -96,9 +96,10 @@ def codes(made: Bundle) -> str:
 
 
 def cpu(process: psutil.Process) -> float:
-    """Return what a process and those below it used of the processor, in seconds."""
+    """Return what a process and those below it used of the processor, in seconds, as the scheduler counts it."""
     family = [process, *process.children(recursive=True)]
-    return sum(times.user + times.system for times in (each.cpu_times() for each in family))
+    tasks = [task for each in family for task in Path(f"/proc/{each.pid}/task").glob("*/schedstat")]
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
 class Server:
@@ -202,7 +203,8 @@ def mlflow(stack: ExitStack, made: Bundle, folder: Path, python: str) -> Server:
     subprocess.run([python, "-c", MLFLOW, str(folder / "plain" / "model.ubj"), str(saved)], check=True)
     port = free_port()
     command = [python, "-m", "mlflow", "models", "serve", "-m", str(saved), "--env-manager", "local"]
-    pid = stack.enter_context(script([*command, "-p", str(port), "--workers", "1"], port))
+    path = os.pathsep.join([str(Path(python).parent), os.environ["PATH"]])  # it starts the uvicorn it finds there
+    pid = stack.enter_context(script([*command, "-p", str(port), "--workers", "1"], port, PATH=path))
     row = made.encoder.encode_records([record(1)])[0].tolist()
     named = {"dataframe_split": {"columns": list(made.encoder.features), "data": [row]}}
     return Server(port, pid, json.dumps(named).encode())

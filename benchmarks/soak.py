@@ -9,10 +9,12 @@ import json
 import random
 import tempfile
 from pathlib import Path
+from statistics import linear_regression
 
 import psutil
 from served import Connection, bento, bundle, record, served
 
+SAMPLES = 40
 WARM_UP = 0.1
 """So much of the work comes before memory is first read."""
 
@@ -44,13 +46,14 @@ def hurting(rng: random.Random) -> bytes:
 
 async def soak(port: int, n: int, connections: int, process: psutil.Process, *, bad: bool) -> dict[str, object]:
     """Ask `n` times; return what came of it."""
-    left, first = n, 0
+    left = n
+    memory: list[tuple[int, int]] = []
     statuses: dict[int, int] = {}
     echoed = 0
     plain = json.dumps(record(1)).encode()
 
     async def client(number: int) -> None:
-        nonlocal left, first, echoed
+        nonlocal left, echoed
         rng = random.Random(number)  # noqa: S311 - no secret is made of it
         line = Connection(port)
         while left > 0:
@@ -59,19 +62,21 @@ async def soak(port: int, n: int, connections: int, process: psutil.Process, *, 
             status, answer = await line.ask(path, hurting(rng) if bad else plain)
             statuses[status] = statuses.get(status, 0) + 1
             echoed += status != 200 and b"s3cr3t" in answer
-            if not first and left < n * (1 - WARM_UP):
-                first = process.memory_info().rss
+            if n - left >= n * (WARM_UP + len(memory) / SAMPLES):
+                memory.append((n - left, process.memory_info().rss))
         line.close()
 
     await asyncio.gather(*(client(number) for number in range(connections)))
-    last = process.memory_info().rss
+    asked, taken = zip(*memory, (n, process.memory_info().rss), strict=True)
     return {
         "asked": n,
         "statuses": dict(sorted(statuses.items())),
         "values_echoed": echoed,
-        "mb_after_warm_up": round(first / 2**20, 1),
-        "mb_at_the_end": round(last / 2**20, 1),
-        "growth_percent": round(100 * (last / first - 1), 2),
+        "mb_after_warm_up": round(taken[0] / 2**20, 1),
+        "mb_at_the_end": round(taken[-1] / 2**20, 1),
+        "growth_percent": round(100 * (taken[-1] / taken[0] - 1), 2),
+        "bytes_a_request": round(linear_regression(asked, taken).slope, 2),
+        "second_half": round(linear_regression(asked[SAMPLES // 2 :], taken[SAMPLES // 2 :]).slope, 2),
     }
 
 

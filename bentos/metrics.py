@@ -1,12 +1,15 @@
 """What Prometheus reads of the service; its own registry, so that nothing else is counted along."""
 
+import threading
 import time
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from itertools import accumulate
 from typing import Final, Literal, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 Status = Literal["ok", "invalid_argument", "not_found", "unauthorized", "refused", "error"]
@@ -34,6 +37,34 @@ class Log(Protocol):
     def full(self) -> bool:
         """Whether it takes no more."""
         ...
+
+
+class Scores:
+    """A histogram that takes a batch at once: prometheus_client's takes a lock and 1 us for each value."""
+
+    def __init__(self, usecase: str) -> None:
+        self._usecase = usecase
+        self._counts = [0] * (len(SHARES) + 1)
+        self._sum = 0.0
+        self._lock = threading.Lock()
+
+    def observe(self, probabilities: list[float]) -> None:
+        """Count probabilities; safe from any thread."""
+        places = [bisect_left(SHARES, probability) for probability in probabilities]
+        with self._lock:
+            self._sum += sum(probabilities)
+            for place in places:
+                self._counts[place] += 1
+
+    def family(self) -> HistogramMetricFamily:
+        """Return what Prometheus reads."""
+        with self._lock:
+            counts, total = list(self._counts), self._sum
+        running = list(accumulate(counts))
+        buckets = list(zip([*map(str, SHARES), "+Inf"], map(float, running), strict=True))
+        family = HistogramMetricFamily("refit_score", "Probabilities answered", labels=["use_case"])
+        family.add_metric([self._usecase], buckets, total)
+        return family
 
 
 class Metrics:
@@ -65,9 +96,7 @@ class Metrics:
             buckets=SECONDS,
             registry=self._registry,
         ).labels(usecase)
-        self._score = Histogram(
-            "refit_score", "Probabilities answered", ["use_case"], buckets=SHARES, registry=self._registry
-        ).labels(usecase)
+        self._scores = Scores(usecase)
         self._gauges(as_of, log)
         self._registry.register(self)
 
@@ -79,8 +108,7 @@ class Metrics:
         """Count predictions that were answered."""
         self._predictions["ok"].inc(len(probabilities))
         self._latency.observe(seconds)
-        for probability in probabilities:
-            self._score.observe(probability)
+        self._scores.observe(probabilities)
 
     def text(self, told: Mapping[str, float]) -> bytes:
         """Return what Prometheus scrapes.
@@ -91,12 +119,13 @@ class Metrics:
         self._told = told
         return generate_latest(self._registry)
 
-    def describe(self) -> Iterable[CounterMetricFamily]:
+    def describe(self) -> Iterable[Metric]:
         """Say that no name is claimed before there is something to say."""
         return ()
 
-    def collect(self) -> Iterable[CounterMetricFamily]:
-        """Return the supervisor's own counts."""
+    def collect(self) -> Iterable[Metric]:
+        """Return the scores, and the supervisor's own counts."""
+        yield self._scores.family()
         for name in TOLD:
             if name in self._told:
                 yield CounterMetricFamily(f"refit_{name}", _MEANING[name], value=self._told[name])

@@ -20,7 +20,7 @@ def bytes_bar(text: str, file: Path) -> Generator[Callable[[int], None], None, N
     """Show how much of a file is done, on standard error."""
     total = file.stat().st_size if file.is_file() else None
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as bar:
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task(text, total=total)
         yield lambda done: bar.update(task, completed=done)
 
@@ -29,7 +29,7 @@ def bytes_bar(text: str, file: Path) -> Generator[Callable[[int], None], None, N
 def spinner() -> Generator[Callable[[str, float | None], None], None, None]:
     """Show what is being done, on standard error."""
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as bar:
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task("", total=None)
 
         def show(text: str, fraction: float | None) -> None:

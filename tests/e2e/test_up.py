@@ -1,87 +1,22 @@
 """The whole product, as `make up` starts it: on free ports, in a home of its own, stopped as a user would."""
 
-import os
+import json
 import re
 import shlex
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
-from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
+from tests.e2e.product import LAST_LINE, REFIT, STOP_SECONDS, Up
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-REFIT = str(Path(sys.executable).with_name("refit"))
-BANNER_SECONDS = 600
-STOP_SECONDS = 60
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@dataclass
-class Up:
-    """A `refit up` and what it printed."""
-
-    home: Path
-    ports: dict[str, int] = field(default_factory=lambda: {n: free_port() for n in ("PREFECT", "SERVICE", "CONSOLE")})
-    process: subprocess.Popen | None = None
-
-    @property
-    def environment(self):
-        foreign = ("REFIT_", "PREFECT_")
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-        return clean | {"REFIT_HOME": str(self.home)} | {f"REFIT_{name}_PORT": str(p) for name, p in self.ports.items()}
-
-    @property
-    def printed(self):
-        return (self.home.parent / "printed.txt").read_text()
-
-    def start(self):
-        with (self.home.parent / "printed.txt").open("w") as output:
-            self.process = subprocess.Popen(
-                [REFIT, "up"], env=self.environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-            )
-
-    def wait_for(self, text, seconds=BANNER_SECONDS):
-        end = time.monotonic() + seconds
-        while text not in self.printed:
-            assert self.process.poll() is None, self.printed
-            assert time.monotonic() < end, self.printed
-            time.sleep(0.2)
-
-    def stop(self, number=signal.SIGINT):
-        self.process.send_signal(number)
-        return self.process.wait(STOP_SECONDS)
-
-    def url(self, name):
-        return f"http://127.0.0.1:{self.ports[name]}"
-
-    def prefect(self, path, body=None):
-        answer = httpx.request("POST" if body is not None else "GET", f"{self.url('PREFECT')}/api{path}", json=body)
-        return answer.raise_for_status().json()
-
-    def left(self):
-        """What still runs of it, anywhere on the machine."""
-        found = []
-        for one in psutil.process_iter():
-            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-                ours = one.environ().get("REFIT_HOME") == str(self.home) or str(self.home) in " ".join(one.cmdline())
-                if ours and one.status() != psutil.STATUS_ZOMBIE:
-                    found.append(one)
-        return found
 
 
 @pytest.fixture(scope="module")
@@ -89,22 +24,27 @@ def up(tmp_path_factory):
     started = Up(tmp_path_factory.mktemp("up") / "home")
     started.start()
     yield started
-    started.process.kill()
-    started.process.wait()
-    for left in started.left():
-        left.kill()
+    started.end()
 
 
 @pytest.fixture(scope="module")
 def running(up):
-    up.wait_for("Stop: Ctrl-C")
+    up.wait_for(LAST_LINE)
     return up
+
+
+def runs_of(up, deployment, *states):
+    wanted = {
+        "deployments": {"name": {"any_": [deployment]}},
+        "flow_runs": {"state": {"type": {"any_": list(states)}}},
+    }
+    return up.prefect("/flow_runs/filter", wanted)
 
 
 @pytest.fixture(scope="module")
 def night(running):
     """The run that its deployment made of the first night."""
-    runs = running.prefect("/flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}})
+    runs = runs_of(running, "nightly-demo", "COMPLETED")
     assert len(runs) == 1
     return runs[0]
 
@@ -133,6 +73,13 @@ def test_the_first_night_ran_through_its_deployment(running, night):
     assert deployment["name"] == "nightly-demo"
     assert night["name"] == f"nightly-demo-{datetime.now(UTC):%Y-%m-%d}"
     assert night["work_pool_name"] == "refit"
+
+
+@pytest.mark.usefixtures("night")
+def test_the_night_and_the_run_that_its_event_asked_for_train_once_between_them(running):
+    """The night decides to retrain and does so; the event it sends of that starts a run that finds it done."""
+    running.wait_until(lambda: runs_of(running, "retrain-demo", "COMPLETED"))
+    assert len(json.loads(running.run("status", "demo", "--json"))["models"]) == 1
 
 
 def test_the_run_shows_what_it_did(running, night):
@@ -218,14 +165,13 @@ def test_killed_in_the_middle_of_a_night_it_goes_on_from_there(running):
         time.sleep(0.2)
 
     running.start()
-    running.wait_for("Stop: Ctrl-C")
+    running.wait_for(LAST_LINE)
 
-    def runs_that_are(*states):
-        return running.prefect("/flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": list(states)}}}})
-
-    assert runs_that_are("RUNNING", "PENDING") == []
-    assert len(runs_that_are("CRASHED")) == 1
-    assert len(runs_that_are("COMPLETED")) == 2
+    assert (
+        running.prefect("/flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}}) == []
+    )
+    assert len(runs_of(running, "nightly-demo", "CRASHED")) == 1
+    assert len(runs_of(running, "nightly-demo", "COMPLETED")) == 2
 
 
 def test_sigterm_stops_it_too(running):

@@ -21,7 +21,7 @@ class Evidence:
         fresh: Records that have not matured yet, where there are some.
         n_pairs: How many records stood two and two, equal in all but their key.
         n_left_out: How many of these were left out before training.
-        latency_ms: How long one record takes, measured outside.
+        latency_ms: How much processor time one record takes, measured outside.
     """
 
     bundle: Bundle

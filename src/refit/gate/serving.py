@@ -80,5 +80,5 @@ def latency(seen: float | None, most: float) -> Check:
     allowed = f"at most {most:g} ms"
     if seen is None:
         return not_applicable("latency", allowed, "it was not measured")
-    why = f"one record takes {seen:,.2f} ms, the median of many"
+    why = f"one record takes {seen:,.2f} ms of processor time, the median of many"
     return Check("latency", passed(true=seen <= most), seen, allowed, why)

@@ -82,7 +82,8 @@ def _lake(world: World, usecase: UseCase) -> Finding:
     there = set(world.lake.paths(usecase.name))
     lost = [row.path for row in batches if row.n_records and row.path not in there]
     if lost:
-        return Finding("", "wrong", f"{len(lost)} of {len(batches)} batches are gone, first {lost[0]}", "restore the lake")
+        seen = f"{len(lost)} of {len(batches)} batches are gone, first {lost[0]}"
+        return Finding("", "wrong", seen, "restore the lake")
     records = sum(row.n_records for row in batches)
     return Finding("", "ok", f"{len(batches)} batches, {records:,} records, every file is there")
 

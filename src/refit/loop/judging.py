@@ -63,9 +63,9 @@ def latency_ms(bundle: Bundle) -> float | None:
     records = [bundle.golden[k % len(bundle.golden)].inputs for k in range(TIMED)]
     taken = []
     for record in [*records, *records]:
-        start = time.process_time()
+        start = time.thread_time()
         bundle.predict([record])
-        taken.append(time.process_time() - start)
+        taken.append(time.thread_time() - start)
     return 1000 * median(taken[TIMED:])
 
 

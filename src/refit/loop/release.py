@@ -188,12 +188,14 @@ def _promoted(world: World, usecase: UseCase, version: str | None) -> VerdictRow
         newest = [_judged(world, usecase, version)]
     else:
         newest = [row for row in world.ledger.verdicts(usecase.name) if row.outcome == "promote"][:1]
-    if not newest or newest[0].outcome != "promote":
-        what = version or f"every challenger of {usecase.name}"
+    if newest and newest[0].outcome != "promote":
+        failed = ", ".join(check["name"] for check in newest[0].checks if check["outcome"] == "fail")
         raise ReleaseError(
-            f"the gate promoted nothing to release: {what} was refused, or there is none yet. A person can override "
-            "a refusal, by name and with a reason"
+            f"{version} was refused by the gate: {failed}. A person may override it: --version {version} --by NAME "
+            "--reason WHY"
         )
+    if not newest:
+        raise ReleaseError(f"the gate has promoted no challenger of {usecase.name}, so there is nothing to release")
     return newest[0]
 
 

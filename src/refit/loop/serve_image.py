@@ -8,12 +8,28 @@ from typing import Final
 from refit.errors import ContractError, ReleaseError
 from refit.loop.mover import moving, spool_folder
 from refit.loop.serve import _environment as service_environment
-from refit.release.image import packed
+from refit.loop.wiring import Desk
+from refit.release.bento import BUNDLE, bento_path
+from refit.release.image import Image, packed, write_image
 from refit.release.supervisor import Release, Supervisor
 from refit.settings import Settings
 from refit.store.ledger import Ledger
+from refit.usecase.model import UseCase
 
 ONLY: Final = 1
+
+
+def image_of_live(desk: Desk, usecase: str, folder: Path, *, base: str) -> Image:
+    """Write the folder from which an image of the live release is built.
+
+    Raises:
+        ReleaseError: Nothing is live, or its Bento is gone.
+        ContractError: The folder is there already, or `base` is no name of an image.
+    """
+    live = desk.ledger.live(usecase)
+    if live is None:
+        raise ReleaseError(f"{usecase} has no live release to make an image of; run `refit nightly {usecase}` first")
+    return write_image(bento_path(live.bento_tag, desk.settings.bentoml), folder, base=base)
 
 
 def release_of(bento: Path) -> Release:
@@ -55,7 +71,7 @@ def serve_image(
         host=host,
         port=port,
         start_seconds=settings.start_seconds,
-        environment=service_environment(settings, usecase),
+        environment=service_environment(settings, _usecase(bento)),
     )
     supervisor.bind()
     with Ledger(settings.database_url.get_secret_value()) as ledger, moving(ledger, spool_folder(settings, usecase)):
@@ -92,3 +108,8 @@ def check_bento(settings: Settings, bento: Path) -> str:
     if (reason := told.get()) is not None:
         raise ReleaseError(f"{release.bento_tag}: {reason}")
     return release.version
+
+
+def _usecase(bento: Path) -> UseCase:
+    """Return the use case as the Bento carries it: the image needs no file of it."""
+    return UseCase.model_validate_json((bento / BUNDLE / "usecase.json").read_bytes())

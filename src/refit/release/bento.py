@@ -1,5 +1,6 @@
 """A bundle becomes a Bento: service, the part of `refit` it needs, and the bundle itself, in one immutable folder."""
 
+import compileall
 import errno
 import fcntl
 import filecmp
@@ -20,9 +21,11 @@ from typing import Any, Final
 import yaml
 
 from refit.errors import OutageError, ReleaseError
+from refit.scoring.blend import BLEND_FILE
 from refit.scoring.model import SKOPS_FILE
 
-BUNDLE: Final = Path("src") / "bundle"
+CODE: Final = Path("src")
+BUNDLE: Final = CODE / "bundle"
 SERVICE: Final = "bentos.service:Refit"
 CARRIED: Final = ("errors.py", "usecase", "scoring")
 REQUIRED: Final = ("uvicorn", "numpy", "orjson", "prometheus-client", "pydantic", "pyyaml")
@@ -52,6 +55,7 @@ def build(bundle_folder: Path, *, bentoml_home: Path) -> str:
             goal.parent.mkdir(parents=True, exist_ok=True)
             with _scratch(bentoml_home) as scratch:
                 built = _built(bundle_folder, tag, scratch)
+                compileall.compile_dir(built / CODE, quiet=2)  # now, not while the release before it serves
                 _move(built, goal)
     except OSError as error:
         raise OutageError(f"{bentoml_home}: the Bento store cannot be written: {error.strerror}") from None
@@ -169,9 +173,14 @@ def _bentofile(name: str, bundle_folder: Path) -> dict[str, Any]:
 
 def _requirements(bundle_folder: Path) -> list[str]:
     """Return the packages serving imports, at the versions this bundle was tried with; BentoML adds itself."""
-    learner = ("scikit-learn", "skops") if (bundle_folder / SKOPS_FILE).exists() else ("xgboost",)
+    sklearn = ("scikit-learn", "skops") if _any(bundle_folder, SKOPS_FILE, BLEND_FILE) else ()
+    xgboost = () if _any(bundle_folder, SKOPS_FILE) else ("xgboost",)
     there = [name for name in WELCOME if importlib.util.find_spec(name) is not None]
-    return [f"{name}=={importlib.metadata.version(name)}" for name in (*REQUIRED, *learner, *there)]
+    return [f"{name}=={importlib.metadata.version(name)}" for name in (*REQUIRED, *sklearn, *xgboost, *there)]
+
+
+def _any(folder: Path, *names: str) -> bool:
+    return any((folder / name).exists() for name in names)
 
 
 def _environment(home: Path) -> dict[str, str]:

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
+from types import NoneType
 from typing import Any, Final, Literal, Self
 
 import numpy as np
@@ -18,8 +20,11 @@ from refit.usecase.parsing import parse_rule
 Cell = float | str | None
 Column = NDArray[Any]
 Matrix = NDArray[np.float32]
+Cells = Sequence[Cell] | NDArray[np.float64]
 
 LARGEST: Final = float(np.finfo(np.float32).max)
+MANY: Final = 16
+"""From so many records on, columns are read as arrays; fewer are read faster value by value."""
 OTHER: Final = 0.0
 """Code of a category that was rare or unseen in training; the vocabulary's own start at 1, NaN is missing."""
 
@@ -98,8 +103,18 @@ class Encoder:
         Raises:
             DataError: A text stands where a number belongs, or a number where a text does; names the field.
         """
-        cells = np.empty((len(self.features), len(records)), dtype=np.float64)
-        read = {name: [reader(record.get(name)) for record in records] for name, reader in self._readers.items()}
+        return self.encode_inputs(by_name(records, tuple(self.inputs)), len(records))
+
+    def encode_inputs(self, inputs: Mapping[str, Cells], n: int) -> Matrix:
+        """Return for columns of `n` typed inputs, one a name of `inputs`, what `encode_records` returns for records.
+
+        A column of numbers may be an array, which is not written to.
+
+        Raises:
+            DataError: A text stands where a number belongs, or a number where a text does; names the field.
+        """
+        cells = np.empty((len(self.features), n), dtype=np.float64)
+        read = {name: self._read(name, inputs[name]) for name in self.inputs}
         for index, name in enumerate(self.features):
             if name not in self.expressions:
                 cells[index] = read[name]
@@ -116,6 +131,22 @@ class Encoder:
     @cached_property
     def _codes(self) -> dict[str, dict[str, float]]:
         return {name: {v: i + 1.0 for i, v in enumerate(known)} for name, known in self.vocabularies.items()}
+
+    def _read(self, name: str, values: Cells) -> Sequence[float] | NDArray[np.float64]:
+        """Return what stands for each value; a column of many is read as a whole, as the reader would each."""
+        reader = self._readers[name]
+        if len(values) < MANY and not isinstance(values, np.ndarray):
+            return list(map(reader, values))
+        if self.inputs[name].type == "category":
+            codes = {value: reader(value) for value in set(values)}
+            return np.array([codes[value] for value in values], dtype=np.float64)
+        numbers = values if isinstance(values, np.ndarray) else as_numbers(values)
+        if numbers is None:
+            return np.array(list(map(reader, values)), dtype=np.float64)
+        missing = np.isinf(numbers)
+        for unknown in _floats(self.inputs[name].unknown):
+            missing |= numbers == unknown
+        return np.where(missing, np.nan, numbers) if missing.any() else numbers
 
     @cached_property
     def _readers(self) -> dict[str, Callable[[Cell], float]]:
@@ -161,6 +192,37 @@ class Encoder:
             expressions={name: parse_expression(text) for name, text in content["expressions"].items()},
             inputs={name: Input(c["type"], c["rule"], tuple(c["unknown"])) for name, c in content["inputs"].items()},
         )
+
+
+def by_name(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Sequence[Any]]:
+    """Return one column a name; None stands where a record lacks it."""
+    if len(records) >= MANY:
+        try:
+            return whole(records, names)
+        except KeyError:
+            pass  # one lacks a name
+    return {name: [record.get(name) for record in records] for name in names}
+
+
+def whole(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Sequence[Any]]:
+    """Return one column a name, in one pass over at least one record.
+
+    Raises:
+        KeyError: A record lacks a name.
+    """
+    if len(names) == 1:
+        return {names[0]: [record[names[0]] for record in records]}
+    return dict(zip(names, zip(*map(itemgetter(*names), records), strict=True), strict=True))
+
+
+def as_numbers(values: Cells) -> NDArray[np.float64] | None:
+    """Return plain numbers and None, which becomes NaN, as an array; None where another kind stands among them."""
+    if not set(map(type, values)) <= {float, int, NoneType}:  # numpy would read a text like "12" as a number
+        return None
+    try:
+        return np.array(values, dtype=np.float64)
+    except OverflowError:
+        return None
 
 
 def _number(name: str, column: Input) -> Callable[[Cell], float]:

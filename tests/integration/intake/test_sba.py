@@ -9,6 +9,7 @@ import sys
 from calendar import monthrange
 from collections import Counter
 from datetime import date, datetime
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ pytestmark = [
 ]
 
 
+@cache
 def day(text: str) -> date | None:
     return datetime.strptime(text, "%d-%b-%y").date() if text.strip() else None  # noqa: DTZ007 - a day has no zone
 
@@ -50,7 +52,7 @@ def outcomes(raw: list[tuple[str, date, date | None]], as_of: date) -> dict[str,
     return {"happened": len(happened), "final": ripe + early, "bad": bad, "ripe": ripe}
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_records_and_charge_offs_of_a_day_equal_a_count_over_the_raw_file(raw, database_url, tmp_path):
     kept = {name: value for name, value in os.environ.items() if not name.startswith("REFIT_")}
     environment = kept | {"REFIT_HOME": str(tmp_path), "REFIT_DATABASE_URL": database_url}

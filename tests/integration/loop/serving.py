@@ -78,6 +78,7 @@ class Service:
             "REFIT_HOME": str(settings.folder),
             "REFIT_USECASES": str(settings.usecases),
             "REFIT_DATABASE_URL": settings.database_url.get_secret_value(),
+            "REFIT_SPOOL_MB": str(settings.spool_mb),
         }
         self.process = subprocess.Popen(
             [sys.executable, "-c", RUN, usecase, str(self.port)],
@@ -88,12 +89,18 @@ class Service:
     def ready(self) -> bool:
         """Whether a release is live."""
         assert self.process.poll() is None, "the service ended"
-        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
-            client.request("GET", "/readyz")
-            return client.getresponse().status == 200
+            return self.ask("GET", "/readyz")[0] == 200
         except OSError:
             return False
+
+    def ask(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
+        """Return status and answer."""
+        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            client.request(method, path, None if body is None else json.dumps(body))
+            response = client.getresponse()
+            return response.status, response.read()
         finally:
             client.close()
 

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -441,3 +442,28 @@ def test_with_postgres_stopped_for_a_while_every_answer_goes_out_and_comes_to_it
                 check_each_once(url, ids_of(clients))
                 assert [client.refused for client in clients] == [[]] * len(clients)
                 assert left_over(service.folder) == []
+
+
+def test_a_full_log_stops_the_answers_and_says_so_until_there_is_room_again(serving, database_url):
+    small = serving.model_copy(update={"spool_mb": 0.2})
+    away = ExitStack()
+    away.enter_context(sole_mover(spool_folder(small, "toy")))  # the service's own mover gets nothing moved meanwhile
+    with away, served(small, "toy") as service, load(service.port, INPUTS, connections=4) as clients:
+        wait_until(lambda: any(client.refused for client in clients))
+        status, answer = service.ask("GET", "/readyz")
+        assert (status, b"the decision log takes no more" in answer) == (503, True)
+        assert service.ask("GET", "/livez")[0] == 200
+        assert b"\nrefit_log_full 1.0" in service.ask("GET", "/metrics")[1]
+        assert 150_000 < sum(path.stat().st_size for path in service.folder.iterdir()) < 0.2 * 2**20
+        assert all(why.startswith("the decision log holds ") for client in clients for why in client.refused)
+        away.close()
+        wait_until(service.ready)
+        before = len(ids_of(clients))
+        wait_until(lambda: len(ids_of(clients)) > before)
+        for client in clients:
+            client.ended.set()
+        wait_until(lambda: not any(client.is_alive() for client in clients))
+        assert service.stop() == 0
+        assert left_over(service.folder) == []
+    assert sum(client.broken for client in clients) == 0
+    check_each_once(database_url, ids_of(clients))

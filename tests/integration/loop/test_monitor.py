@@ -16,6 +16,7 @@ from refit.loop.monitor import monitor
 from refit.loop.release import release
 from refit.loop.retrain import retrain
 from refit.store.rows import PredictionRow
+from refit.usecase.model import UseCase
 from tests.integration.loop.conftest import FIRST
 
 PER_MONTH = 700
@@ -24,18 +25,36 @@ BOOK = simulate(NIGHTS[-1], months=20, per_month=PER_MONTH)
 FRESH = BOOK[BOOK["applied_at"] > pd.Timestamp(NIGHTS[0])].assign(defaulted_on=pd.NaT, status="current")
 
 
-@pytest.fixture
-def usecase(world):
+def boosted_demo(world) -> UseCase:
     return world.usecase("demo").model_copy(update={"learners": ("xgboost",)})
 
 
+@pytest.fixture(scope="module")
+def past(remembered):
+    def put_a_champion_live(world) -> str:
+        usecase = boosted_demo(world)
+        load_demo(world, FIRST, months=20, per_month=PER_MONTH)
+        ingest(world, usecase, FIRST)
+        decided = monitor(world, usecase, FIRST)
+        made = retrain(world, usecase, FIRST, decision_id=decided.decision_id)
+        return release(world, usecase, made.version, FIRST).version
+
+    return remembered(put_a_champion_live)
+
+
 @pytest.fixture
-def champion(world, usecase) -> str:
-    load_demo(world, FIRST, months=20, per_month=PER_MONTH)
-    ingest(world, usecase, FIRST)
-    decided = monitor(world, usecase, FIRST)
-    made = retrain(world, usecase, FIRST, decision_id=decided.decision_id)
-    return release(world, usecase, made.version, FIRST).version
+def settings(past, copied):
+    return copied(past)
+
+
+@pytest.fixture
+def usecase(world) -> UseCase:
+    return boosted_demo(world)
+
+
+@pytest.fixture
+def champion(past) -> str:
+    return past.told
 
 
 def night(world, usecase, as_of, records):
@@ -51,7 +70,6 @@ def applications(n: int, seed: int) -> pd.DataFrame:
     return drawn.assign(loan_id=[f"extra-{seed}-{i}" for i in range(n)], applied_at=pd.Timestamp(NIGHTS[0]))
 
 
-@pytest.mark.usefixtures("champion")
 def test_one_bad_night_blocks_until_its_records_are_mended_and_no_longer(world, usecase):
     good = night(world, usecase, NIGHTS[0], applications(900, seed=1))
     assert good.decision.action != "block"

@@ -8,29 +8,43 @@ from refit.loop.load import load_demo
 from refit.loop.release import Override, bundle_folder, catch_up, release, rollback
 from refit.loop.retrain import retrain
 from refit.store.rows import VerdictRow
+from refit.usecase.model import UseCase
 from refit.usecase.policy import Search
 from tests.integration.loop.conftest import FIRST
 
 OVERRIDE = Override(" R. Moss ", "The floor was set for another product. ")
 
 
-@pytest.fixture
-def strict(world):
-    """The demo with a floor that no model reaches, taken in."""
+def strict_demo(world) -> UseCase:
+    """Return the demo with a floor that no model reaches."""
     usecase = world.usecase("demo")
-    load_demo(world, FIRST, months=20, per_month=700)
-    ingest(world, usecase, FIRST)
-    return usecase.model_copy(
-        update={
-            "gate": usecase.gate.model_copy(update={"floor": {"roc_auc": 0.999}}),
-            "learners": ("logistic_regression",),
-        }
-    )
+    gate = usecase.gate.model_copy(update={"floor": {"roc_auc": 0.999}})
+    return usecase.model_copy(update={"gate": gate, "learners": ("logistic_regression",)})
+
+
+@pytest.fixture(scope="module")
+def past(remembered):
+    def refuse(world) -> str:
+        load_demo(world, FIRST, months=20, per_month=700)
+        ingest(world, world.usecase("demo"), FIRST)
+        return retrain(world, strict_demo(world), FIRST, search=Search(trials=0)).version
+
+    return remembered(refuse)
 
 
 @pytest.fixture
-def refused(world, strict):
-    return retrain(world, strict, FIRST, search=Search(trials=0)).version
+def settings(past, copied):
+    return copied(past)
+
+
+@pytest.fixture
+def strict(world) -> UseCase:
+    return strict_demo(world)
+
+
+@pytest.fixture
+def refused(past) -> str:
+    return past.told
 
 
 def test_a_refused_model_goes_live_by_name_and_reason_and_the_ledger_keeps_both(world, strict, refused):

@@ -137,6 +137,8 @@ def test_two_builds_at_once_end_in_one_bento_and_leave_nothing_else(bentos, tmp_
     assert tags == [bentos[1].tag] * 2
     assert [path.name for path in tmp_path.iterdir()] == ["bentos"]
     assert [path.name for path in (tmp_path / "bentos" / "refit_toy").iterdir()] == [bentos[1].bundle.version]
+    built = bento_path(bentos[1].tag, tmp_path) / "src"
+    assert list((built / "refit" / "scoring" / "__pycache__").glob("encoder.*.pyc"))  # no start has to make it
 
 
 def test_what_a_killed_build_left_behind_is_deleted_by_the_next_and_what_another_builds_is_not(bentos, tmp_path):

@@ -214,7 +214,7 @@ def broken(built, folder: Path, part: str, content: str) -> Path:
 @pytest.mark.parametrize(
     ("part", "content", "why"),
     [
-        ("bentos/service.py", "raise RuntimeError('no such luck')", "does not start: RuntimeError: no such luck"),
+        ("bentos/application.py", "raise RuntimeError('no such luck')", "does not start: RuntimeError: no such luck"),
         ("bundle/card.json", "{}", "card.json: altered since it was written"),
         ("bentos/desk.py", "import os; os._exit(7)", "does not start: ended with exit code 7"),
     ],
@@ -262,7 +262,7 @@ def test_a_ledger_that_is_down_stops_nothing_and_hears_all_of_it_later(serving, 
 
 
 def test_a_release_that_hangs_is_refused_in_time_and_until_a_first_one_is_live_the_answer_is_503(bentos, tmp_path):
-    hanging = broken(bentos[0], tmp_path, "bentos/service.py", "import time; time.sleep(600)")
+    hanging = broken(bentos[0], tmp_path, "bentos/application.py", "import time; time.sleep(600)")
     ledger = FakeLedger(bentos[0].release(1, bento_path=hanging))
     with supervised(ledger, start_seconds=1.5) as supervisor:
         status, answer = ask(supervisor.port, "POST", "/predict", {})

@@ -10,15 +10,14 @@ import pytest
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "swaps.py"
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(600)
 def test_releases_refusals_and_rollbacks_under_load_fail_no_request_and_lose_no_decision():
-    command = [sys.executable, str(SCRIPT), "--releases", "6", "--refused", "3", "--rollbacks", "2", "--bundles", "2"]
-    done = subprocess.run(
-        [*command, "--quiet", "3", "--rate", "10"], stdout=subprocess.PIPE, text=True, check=True, timeout=1100
-    )
+    changes = ["--releases", "2", "--refused", "3", "--rollbacks", "1", "--bundles", "2"]
+    command = [sys.executable, str(SCRIPT), *changes, "--quiet", "3", "--rate", "10"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=570)
     seen = json.loads(done.stdout.splitlines()[-1])
     assert seen["requests"] > 500
     assert seen["failed"] == 0
     assert seen["versions_not_made_live_by_the_ledger"] == 0
     assert seen["answers_missing_or_double_in_the_decision_log"] == 0
-    assert (seen["releases"], seen["refused"], seen["rollbacks"]) == (6, 3, 2)
+    assert (seen["releases"], seen["refused"], seen["rollbacks"]) == (2, 3, 1)

@@ -42,6 +42,28 @@ def test_a_batch_gets_an_answer_a_record_in_order(browser):
     assert browser.ask("POST", "/predict/batch", json=[]).json() == {"predictions": []}
 
 
+RECORDS = [
+    {
+        "amount": 300 + 7.3 * place,
+        "covered": [None, 50.5, 12][place % 3],
+        "owner": "no",
+        "state": ["TX", None][place % 2],
+    }
+    for place in range(40)
+]
+
+
+def test_a_batch_answers_to_the_last_bit_what_each_record_gets_alone(browser):
+    lacking = [{name: value for name, value in record.items() if value is not None} for record in RECORDS]
+    alone = [{**browser.ask("POST", "/predict", json=record).json(), "id": ""} for record in RECORDS]
+    for records in (RECORDS, lacking, RECORDS[:5]):
+        answers = browser.ask("POST", "/predict/batch", json=records).json()["predictions"]
+        assert [{**answer, "id": ""} for answer in answers] == alone[: len(records)]
+        ids = {answer["id"] for answer in answers}
+        assert len(ids) == len(records)
+        assert all(str(uuid.UUID(each)) == each and uuid.UUID(each).version == 4 for each in ids)
+
+
 def test_every_bad_field_is_named_at_once_and_no_value(browser):
     bad = {"amount": SECRET, "covered": True, "owner": SECRET, "paid": SECRET, "colour": SECRET}
     response = browser.ask("POST", "/predict", json=bad)

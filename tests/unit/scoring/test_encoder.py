@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refit.errors import DataError
-from refit.scoring.encoder import LARGEST, Encoder
+from refit.scoring.encoder import LARGEST, MANY, Encoder
 from tests.unit.training.book import as_inputs, book, usecase
 
 CASE = usecase()
@@ -48,6 +48,8 @@ def test_any_typed_inputs_give_finite_or_missing_numbers_each_record_for_itself(
     assert not np.isinf(matrix).any()
     alone = [ENCODER.encode_records([record])[0] for record in records]
     assert np.array_equal(matrix, np.array(alone).reshape(matrix.shape), equal_nan=True)
+    many = ENCODER.encode_records(records * MANY)
+    assert np.array_equal(many, np.tile(matrix, (MANY, 1)), equal_nan=True)
 
 
 def test_text_is_read_by_its_parse_rule():
@@ -89,6 +91,8 @@ def test_numbers_beyond_float32_are_held_and_infinite_ones_are_missing(sent, rea
 def test_a_wrong_type_is_refused_by_name(inputs, message):
     with pytest.raises(DataError, match=message):
         ENCODER.encode_records([inputs])
+    with pytest.raises(DataError, match=message):
+        ENCODER.encode_records([*[{}] * MANY, inputs])
 
 
 def test_an_absent_column_is_refused_by_name():

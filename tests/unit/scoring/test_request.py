@@ -177,17 +177,52 @@ def test_a_value_is_never_echoed(field, value):
     )
 )
 def test_many_records_are_found_wrong_in_the_same_places_as_one_by_one(records):
-    checker = Checker(USECASE)
-    inputs, found = checker.check_batch(records)
-    one_by_one = [checker.check(record) for record in records]
+    inputs, found = CHECKER.check_batch(records)
+    one_by_one = [CHECKER.check(record) for record in records]
     assert found == {place: problems for place, (_, problems) in enumerate(one_by_one) if problems}
-    if not found:
-        for given_, (expected, _) in zip(inputs, one_by_one, strict=True):
-            assert {name: given_.get(name) for name in expected} == expected
+    assert found or inputs == [expected for expected, _ in one_by_one]
+    columns = CHECKER.sound(records)
+    if columns is not None:
+        assert not found
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        assert [{name: None if is_nan(value) else value for name, value in row.items()} for row in rows] == inputs
 
 
-def test_sound_records_are_not_looked_at_one_by_one(monkeypatch):
-    checker = Checker(USECASE)
-    monkeypatch.setattr(Checker, "_fields", None)
-    sound = [{"amount": amount, "covered": 10, "age": 40.5, "sector": "1100", "state": "TX"} for amount in (50, 60.5)]
-    assert checker.check_batch(sound) == (sound, {})
+def is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+SOUND = [{"amount": amount, "covered": 10, "age": 40.5, "sector": "1100", "state": "TX"} for amount in (50, 60.5)]
+
+
+def test_sound_records_come_back_by_column():
+    columns = CHECKER.sound(SOUND)
+    assert {name: list(values) for name, values in columns.items()} == {
+        "amount": [50.0, 60.5],
+        "covered": [10.0, 10.0],
+        "age": [40.5, 40.5],
+        "sector": ["1100", "1100"],
+        "state": ["TX", "TX"],
+    }
+    assert math.isnan(CHECKER.sound([*SOUND, {"amount": 1, "state": "TX"}])["covered"][2])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"amount": bad} for bad in (None, True, "12", math.nan, math.inf, -1, 1001, 10**400)),
+        *({"age": bad} for bad in (17, 0)),
+        *({"state": bad} for bad in (None, "", "XX", 1)),
+        *({"covered": bad} for bad in (101, -1, [1])),
+        {"qqq": 1},
+        {"paid": None},
+    ],
+    ids=repr,
+)
+def test_one_record_in_doubt_and_none_is_called_sound(change):
+    assert CHECKER.sound([*SOUND, SOUND[0] | change]) is None
+
+
+@pytest.mark.parametrize("records", [[], [1], [None, SOUND[0]], [[]]], ids=repr)
+def test_what_is_no_list_of_records_is_not_called_sound(records):
+    assert CHECKER.sound(records) is None
