@@ -11,7 +11,7 @@ export UV_SYSTEM_CERTS := true
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check browser lock bench clean
+.PHONY: help setup up test stack check browser lock bench clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -39,7 +39,10 @@ check: setup ## Lint, types, contracts and unit tests: the quick round
 	$(BIN)/pytest -q -n 2 --dist loadfile tests/unit src/refit flows
 
 test: check browser ## Every test, on the real parts
-	$(BIN)/pytest tests/integration tests/e2e
+	$(BIN)/pytest tests/integration tests/e2e --ignore=tests/integration/stack
+
+stack: setup ## The whole stack in real containers; needs root, Debian and a network
+	$(BIN)/pytest tests/integration/stack
 
 # The browser tests drive Debian's chromium; where it cannot be had they are skipped, and say so.
 browser:

@@ -72,7 +72,7 @@ def draw(chromium: Browser, up: Up, day: object) -> None:
     night = page.url
     for key, name, see in (
         ("demo-summary", "prefect-summary", lambda p: p.get_by_role("cell", name="gate")),
-        ("demo-drift-history", "prefect-drift-history", lambda p: p.get_by_role("img").first),
+        ("demo-drift-history", "prefect-drift-history", lambda p: p.locator("img[src^='data:image/png']")),
         ("demo-report", "prefect-report", lambda p: visits.report_in_frame(p).get_by_text("Dataset Drift is detected")),
     ):
         page.goto(night)
@@ -92,6 +92,7 @@ def draw_console(chromium: Browser, console: str) -> None:
     page.goto(f"{console}/models")
     keep(page, "models")
     page.get_by_role("link", name=re.compile("^demo-")).first.click()
+    expect(page.frame_locator("iframe").get_by_role("heading").first).to_be_visible()
     keep(page, "model")
     page.goto(f"{console}/drift?usecase=demo")
     keep(page, "drift")

@@ -91,4 +91,4 @@ def sweep(
     out.print(f"{swept.report_files:,} report files, {swept.report_bytes / 1e6:,.1f} MB {verb}")
     out.print(f"{swept.predictions:,} predictions {verb}")
     out.print("Prefect does not answer, so its runs stay" if swept.runs is None else f"{swept.runs:,} runs {verb}")
-    out.print(f"{len(swept.left_overs):,} folders of killed builds {verb}")
+    out.print(f"{len(swept.left_overs):,} left-overs of killed runs {verb}")

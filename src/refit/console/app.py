@@ -156,7 +156,8 @@ class _Shown:
         return Response(self.reports.read(found.path_json), media_type="application/json")
 
     def drift(self, request: Request) -> Response:
-        usecase = self.pages.chosen(request) or next(iter(self.pages.usecases.values()), None)
+        name = self._first()
+        usecase = self.pages.chosen(request) or (None if name is None else self.pages.usecases[name])
         decisions = [] if usecase is None else self.ledger.decisions(usecase.name, limit=SHOWN_RUNS)
         found = None if usecase is None else history(decisions, usecase.drift)
         return self.pages.page(
@@ -164,14 +165,18 @@ class _Shown:
         )
 
     def first_desk(self, _request: Request) -> Response:
-        served = (name for name in self.pages.usecases if self.ledger.live(name) is not None)
-        name = next(served, next(iter(self.pages.usecases), None))
+        name = self._first()
         if name is None:
             raise HTTPException(404, "There is no use case.")
         return RedirectResponse(f"/score/{name}", 303)
 
     def metrics(self, _request: Request) -> Response:
         return Response(exposition(self.ledger, list(self.pages.usecases), self.now()), media_type=CONTENT_TYPE)
+
+    def _first(self) -> str | None:
+        """Return the first use case with a live model, or else the first."""
+        served = (name for name in self.pages.usecases if self.ledger.live(name) is not None)
+        return next(served, next(iter(self.pages.usecases), None))
 
     def _found(self, request: Request) -> ReportRow:
         try:

@@ -13,10 +13,12 @@ from refit.console.pages import Pages
 from refit.console.tradeoff import trade_off
 from refit.store.ledger import Ledger
 from refit.store.reports import Reports
-from refit.store.rows import BundleHead, BundleRow, VerdictRow
+from refit.store.rows import BundleHead, BundleRow, ReportRow, VerdictRow
 
 SHOWN: Final = 200
 TWO: Final = 2
+METRICS: Final = ("roc_auc", "average_precision", "log_loss", "brier", "expected_calibration_error")
+"""In this order, and others after them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +60,13 @@ class Models:
             live=self.ledger.live(bundle.usecase),
             usecase=self.pages.usecases.get(bundle.usecase),
             metrics=_metrics(bundle.metrics),
+            has_card=self._card(verdict) is not None,
             has_trade_off=trade_off(bundle.card, None) is not None,
         )
 
     def card(self, request: Request) -> Response:
         """Show the model card, as it was stored."""
-        verdict = self._verdict(self._bundle(request.path_params["version"]))
-        found = None if verdict is None else self.ledger.report(verdict.id)  # a card goes by its verdict's id
+        found = self._card(self._verdict(self._bundle(request.path_params["version"])))
         if found is None:
             raise HTTPException(404, "The card of this model was not kept as a page; its JSON was.")
         return HTMLResponse(self.reports.read(found.path_html), headers={"content-security-policy": REPORT_POLICY})
@@ -131,6 +133,10 @@ class Models:
     def _verdict(self, bundle: BundleRow) -> VerdictRow | None:
         return next(iter(self.ledger.verdicts(bundle.usecase, limit=1, challenger=bundle.version)), None)
 
+    def _card(self, verdict: VerdictRow | None) -> ReportRow | None:
+        """Return where the card lies: it goes by its verdict's id."""
+        return None if verdict is None else self.ledger.report(verdict.id)
+
 
 def _listed(head: BundleHead, verdict: VerdictRow | None, live: str | None) -> dict[str, Any]:
     failed = [] if verdict is None else [check["name"] for check in verdict.checks if check["outcome"] == "fail"]
@@ -138,7 +144,9 @@ def _listed(head: BundleHead, verdict: VerdictRow | None, live: str | None) -> d
 
 
 def _metrics(found: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    return [(name, seen) for name, seen in found.items() if isinstance(seen, Mapping) and seen.get("value") is not None]
+    """Return what is defined: how well it ranks, then how true its probabilities are, then what follows from them."""
+    defined = [(name, one) for name, one in found.items() if isinstance(one, Mapping) and one.get("value") is not None]
+    return sorted(defined, key=lambda metric: METRICS.index(metric[0]) if metric[0] in METRICS else len(METRICS))
 
 
 def _side_by_side(both: Sequence[BundleRow]) -> list[tuple[str, list[Mapping[str, Any] | None]]]:

@@ -38,6 +38,11 @@ class Standing:
     nights: tuple[Night, ...]
     report_id: UUID | None
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything was ever done for it."""
+        return self.live is not None or self.decision is not None or bool(self.nights)
+
 
 def standing(
     usecase: UseCase,
@@ -54,7 +59,7 @@ def standing(
     return Standing(
         usecase,
         live,
-        (now - live.as_of).days if live is not None else None,
+        max((now - live.as_of).days, 0) if live is not None else None,
         decision,
         tuple(str(reason.get("why", "")) for reason in decision.reasons) if decision is not None else (),
         len(wanted),

@@ -29,7 +29,8 @@ def client(ledger) -> Browser:
 
 def test_the_form_asks_for_every_input_as_the_contract_says(client):
     page = client.get("/score/toy").text
-    for expected in ("Amount", "USD, 0 to 1000", "needed", "<option>yes</option>", 'name="covered"', 'name="state"'):
+    choice = '<option value="yes">yes</option>'
+    for expected in ("Amount", "USD, 0 to 1000", "needed", choice, 'name="covered"', 'name="state"'):
         assert expected in page
 
 

@@ -1,0 +1,168 @@
+"""A private Docker engine with Compose, and the way into its network: from there published ports are 127.0.0.1's."""
+
+import ctypes
+import json
+import os
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+ROOT = Path(__file__).parents[3]
+TOOLS = ROOT.parent / "shared" / "tools" / "compose-lab"
+STATE = Path(os.environ.get("COMPOSE_LAB_STATE") or "/var/tmp/compose-lab")  # noqa: S108 - the lab's own default
+NAMESPACE = Path("/run/netns/composelab")
+CLONE_NEWNET = 0x40000000
+IMAGES = {"refit:local": "refit.Dockerfile", "refit-service:local": "service.Dockerfile"}
+SECRETS = (
+    "POSTGRES_PASSWORD",
+    "LENDER_PASSWORD",
+    "READER_PASSWORD",
+    "LEDGER_PASSWORD",
+    "PREFECT_PASSWORD",
+    "REFIT_API_KEYS",
+    "METRICS_KEY",
+    "REFIT_CONSOLE_TOKEN",
+    "GRAFANA_PASSWORD",
+)
+
+
+def why_not() -> str | None:
+    """Say what is missing here for an engine of our own."""
+    if os.geteuid() != 0:
+        return "a Docker engine of our own needs root"
+    if not TOOLS.is_dir():
+        return f"{TOOLS} is not there"
+    if not Path("/etc/debian_version").exists():
+        return "the engine is installed from Debian packages, and this is no Debian"
+    return None
+
+
+def ended(command: Sequence[str], *, seconds: float = 900, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, timeout=seconds, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, **options
+    )
+
+
+def done(command: Sequence[str], *, seconds: float = 900, **options: Any) -> str:
+    found = ended(command, seconds=seconds, **options)
+    assert found.returncode == 0, (
+        f"{' '.join(command[:8])} ended with {found.returncode}:\n{found.stdout[-2000:]}{found.stderr[-3000:]}"
+    )
+    return found.stdout
+
+
+def until(true: Callable[[], Any], seconds: float, what: str) -> Any:
+    """Wait for something to be so; return what it said."""
+    deadline = time.monotonic() + seconds
+    while not (seen := true()):
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.2)
+    return seen
+
+
+class Engine:
+    """The engine in one of its two forms: `host` builds, `net` runs."""
+
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+        self.environment = os.environ | {
+            "COMPOSE_LAB_STATE": str(STATE),
+            "DOCKER_HOST": f"unix://{STATE}/run-{mode}/docker.sock",
+            "DOCKER_CONFIG": str(STATE / "cfg"),
+            "COMPOSE_PROGRESS": "quiet",
+        }
+
+    def __enter__(self) -> Self:
+        # Its own log takes the daemon's output: a pipe of ours would stay open as long as it lives.
+        log = STATE / f"start-{self.mode}.log"
+        with log.open("w") as file:
+            code = subprocess.run(
+                [TOOLS / "engine.sh", "start", self.mode], env=self.environment, stdout=file, stderr=file, check=False
+            ).returncode
+        assert code == 0, log.read_text()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        ended([str(TOOLS / "engine.sh"), "stop", self.mode], env=self.environment)
+
+    def docker(self, *arguments: str, seconds: float = 900) -> str:
+        return done(["docker", *arguments], env=self.environment, seconds=seconds)
+
+
+@contextmanager
+def inside() -> Iterator[None]:
+    """Have this thread, and those it starts, live in the engine's network."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    there = os.open(NAMESPACE, os.O_RDONLY)
+    try:
+        assert libc.setns(there, CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
+        yield
+    finally:
+        libc.setns(home, CLONE_NEWNET)
+        os.close(home)
+        os.close(there)
+
+
+@dataclass
+class Stack:
+    """One compose project in the engine."""
+
+    engine: Engine
+    folder: Path
+    project: str = "refit-test"
+    usecase: str = "sba"
+    secrets: dict[str, str] = field(default_factory=lambda: {name: secrets.token_hex(24) for name in SECRETS})
+
+    def __post_init__(self) -> None:
+        lines = [f"{name}={value}\n" for name, value in (self.secrets | {"USECASE": self.usecase}).items()]
+        (self.folder / "env").write_text("".join(lines))
+
+    @property
+    def command(self) -> list[str]:
+        return [
+            *("docker", "compose", "--project-name", self.project, "--project-directory", str(ROOT)),
+            *("--env-file", str(self.folder / "env")),
+        ]
+
+    def compose(self, *arguments: str, seconds: float = 600) -> str:
+        return done([*self.command, *arguments], env=self.engine.environment, seconds=seconds)
+
+    def up(self, *services: str) -> None:
+        self.compose("up", "--detach", "--no-build", "--wait", *services)
+
+    def script(self, name: str, *arguments: str) -> str:
+        environment = self.engine.environment | {"COMPOSE": " ".join(self.command)}
+        return done([str(ROOT / "deployments" / name), *arguments], env=environment)
+
+    def refit(self, *arguments: str) -> Any:
+        """Run a command of ours in the worker; return its JSON."""
+        text = self.compose("exec", "-T", "worker", "python", "-m", "refit.cli", *arguments, "--json")
+        return json.loads(text.strip().splitlines()[-1])
+
+    def sql(self, database: str, query: str, *, user: str = "postgres") -> str:
+        arguments = ["psql", f"--username={user}", f"--dbname={database}", "-XAt", "-v", "ON_ERROR_STOP=1", "-c", query]
+        return self.compose("exec", "-T", "postgres", *arguments).strip()
+
+    def ask(self, port: int, path: str, body: object = None, *, key: str | None = None, seconds: float = 10) -> Any:
+        """Ask one of the servers over its published port."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"content-type": "application/json"} | ({} if key is None else {"authorization": f"Bearer {key}"})
+        request = Request(f"http://127.0.0.1:{port}{path}", data, headers)
+        with urlopen(request, timeout=seconds) as answer:  # noqa: S310 - see above
+            text = answer.read().decode()
+            return json.loads(text) if text[:1] in {"{", "["} or text[:1].isdigit() else text
+
+    def asked(self, port: int, path: str, *, key: str | None = None) -> Any:
+        """Ask, and give None where there is no good answer."""
+        try:
+            return self.ask(port, path, key=key) or True
+        except (HTTPError, URLError, OSError):
+            return None

@@ -1,0 +1,300 @@
+"""The whole stack in real containers: what `make stack` runs, in this order, each step on what the one before left."""
+
+import gzip
+import json
+import math
+import re
+import time
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+
+import pytest
+import yaml
+
+from tests.integration.stack.lab import ROOT, Engine, Stack, until
+from tests.integration.stack.load import load
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+LOANS = ROOT.parent / "shared" / "data" / "sba_loans_fy1990_2004.csv.gz"
+EACH = 3
+"""One loan in so many: with fewer the gate rightly finds no signal, with more two cores take too long."""
+SERVICE, CONSOLE, PREFECT, PROMETHEUS, GRAFANA = 3000, 8080, 4200, 9090, 3001
+PARTS = ("service", "worker", "console", "prometheus", "grafana", "prefect", "postgres")
+MAX_SERVICE_BYTES = 500_000_000
+NIGHT_SECONDS = 600
+
+
+def key(stack: Stack) -> str:
+    return stack.secrets["REFIT_API_KEYS"]
+
+
+def example(stack: Stack) -> dict[str, Any]:
+    return dict(stack.ask(SERVICE, "/model", key=key(stack))["example"])
+
+
+def kept(stack: Stack) -> dict[str, str]:
+    """Return what must never be lost."""
+    counts = {
+        table: stack.sql("ledger", f"SELECT count(*) FROM refit.{table}")  # noqa: S608 - fixed names
+        for table in ("batch", "bundle", "verdict", "release", "prediction", "run")
+    }
+    return counts | {
+        "loans": stack.sql("source", "SELECT count(*) FROM source.sba_loans"),
+        "runs in Prefect": stack.sql("prefect", "SELECT count(*) FROM flow_run WHERE state_type = 'COMPLETED'"),
+    }
+
+
+def night(stack: Stack, day: str) -> None:
+    """Run a night through its deployment, as the schedule does."""
+    found = stack.ask(PREFECT, f"/api/deployments/name/nightly/nightly-{stack.usecase}")
+    given = {"parameters": {"usecase": stack.usecase, "as_of": day}}
+    run = stack.ask(PREFECT, f"/api/deployments/{found['id']}/create_flow_run", given)["id"]
+
+    def over() -> dict[str, Any] | None:
+        state = stack.ask(PREFECT, f"/api/flow_runs/{run}")["state"]
+        return dict(state) if state["type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"} else None
+
+    state = until(over, NIGHT_SECONDS, f"the night of {day}")
+    assert state["type"] == "COMPLETED", f"{state['message']}\n{stack.compose('logs', '--tail', '60', 'worker')}"
+
+
+def idle(stack: Stack) -> None:
+    """Wait until Prefect has nothing at work: a retrain that was asked for too starts a minute after its night."""
+    busy = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}}
+    until(lambda: stack.ask(PREFECT, "/api/flow_runs/count", busy) == 0, NIGHT_SECONDS, "no run at work")
+
+
+def all_moved(stack: Stack) -> None:
+    """Wait until every prediction is in Postgres."""
+    text = stack.ask(SERVICE, "/metrics", key=key(stack))
+    until(lambda: "refit_log_backlog 0.0" in stack.ask(SERVICE, "/metrics", key=key(stack)), 60, text)
+
+
+def test_the_images_hold_what_they_should_and_no_more(engine: Engine) -> None:
+    size = int(engine.docker("image", "inspect", "--format", "{{.Size}}", "refit-service:local"))
+    assert size < MAX_SERVICE_BYTES
+    unwanted = ("prefect", "evidently", "pandas", "pyarrow")
+    absent = f"import importlib.util as u, sys; sys.exit(any(map(u.find_spec, {unwanted})))"
+    engine.docker("run", "--rm", "--network=none", "--entrypoint=python", "refit-service:local", "-c", absent)
+    for image in ("refit:local", "refit-service:local"):
+        assert engine.docker("image", "inspect", "--format", "{{.Config.User}}", image).strip() == "10001:10001"
+
+
+def test_compose_refuses_to_start_without_its_secrets(engine: Engine, stack: Stack) -> None:
+    assert "POSTGRES_PASSWORD" in (ROOT / ".env.example").read_text()
+    with pytest.raises(AssertionError, match=r"see \.env\.example"):
+        engine.docker("compose", "--project-directory", str(ROOT), "--env-file", "/dev/null", "config", "-q")
+    stack.compose("config", "-q")
+
+
+def test_from_nothing_everything_is_healthy(stack: Stack) -> None:
+    stack.up()
+    states = [json.loads(line) for line in stack.compose("ps", "--format", "json").splitlines()]
+    assert {one["Service"] for one in states} == set(PARTS)
+    assert all(one["Health"] == "healthy" for one in states)
+    checked = stack.compose("exec", "-T", "prometheus", "promtool", "check", "config", "/etc/prometheus/prometheus.yml")
+    assert "SUCCESS" in checked
+    assert "10 rules found" in checked
+    boards = stack.ask(GRAFANA, "/api/search")
+    assert [board["uid"] for board in boards] == ["refit"]
+    assert "<html" in stack.ask(PREFECT, "/").lower()
+    settings = stack.ask(PREFECT, "/ui-settings")
+    assert settings["api_url"] == "http://127.0.0.1:4200/api"
+
+
+@pytest.fixture(scope="module")
+def loans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not LOANS.exists():
+        pytest.skip("the SBA's loans are not here")
+    folder = tmp_path_factory.mktemp("loans")
+    folder.chmod(0o755)
+    with gzip.open(LOANS, "rt") as whole, gzip.open(folder / "loans.csv.gz", "wt") as part:
+        part.write(next(whole))
+        part.writelines(line for number, line in enumerate(whole) if number % EACH == 0)
+    return folder
+
+
+def test_real_loans_are_loaded_by_the_lender_and_refit_cannot_change_them(stack: Stack, loans: Path) -> None:
+    volume = f"{loans}:/files:ro"
+    arguments = (
+        "run",
+        "--rm",
+        "-T",
+        "--volume",
+        volume,
+        "lender",
+        "load",
+        stack.usecase,
+        "/files/loans.csv.gz",
+        "--json",
+    )
+    loaded = json.loads(stack.compose(*arguments).strip().splitlines()[-1])
+    assert loaded["added"] > 150_000
+    write = (
+        "import os, psycopg2\n"
+        "psycopg2.connect(os.environ['REFIT_SOURCE_URL']).cursor().execute('DELETE FROM source.sba_loans')"
+    )
+    with pytest.raises(AssertionError, match="permission denied"):
+        stack.compose("exec", "-T", "worker", "python", "-c", write)
+
+
+def test_a_night_through_prefect_puts_a_model_live_and_it_predicts(stack: Stack) -> None:
+    night(stack, "2003-06-30")
+    until(lambda: stack.asked(SERVICE, "/readyz"), 60, "the service has the release")
+    answer = stack.ask(SERVICE, "/predict", example(stack), key=key(stack))
+    assert 0.0 < answer["probability"] < 1.0
+    with pytest.raises(HTTPError, match="401"):
+        stack.ask(SERVICE, "/predict", example(stack))
+
+
+def test_a_release_and_a_rollback_under_load_fail_no_request(stack: Stack) -> None:
+    first = stack.ask(SERVICE, "/model", key=key(stack))["version"]
+    made = stack.refit("retrain", stack.usecase, "--as-of", "2003-07-31", "--recalibrate")
+    second = made["version"]
+    arguments = ["--version", second, "--as-of", "2003-07-31"]
+    if made["verdict"]["outcome"] != "promote":
+        arguments += ["--by", "The test", "--reason", "what is measured is the swap"]
+
+    def live() -> Any:
+        return stack.ask(SERVICE, "/model", key=key(stack), seconds=30)["version"]
+
+    with load(SERVICE, key(stack), example(stack)) as counts:
+        until(lambda: counts.answered > 50, 30, "load")
+        stack.refit("release", stack.usecase, *arguments)
+        until(lambda: live() == second, 60, "the release")
+        stack.refit("rollback", stack.usecase)
+        until(lambda: live() == first, 60, "the rollback")
+        seen = counts.answered
+        until(lambda: counts.answered > seen + 50, 30, "load afterwards")
+    assert counts.failed == []
+    assert counts.versions == {first, second}
+    all_moved(stack)
+    assert int(stack.sql("ledger", "SELECT count(*) FROM refit.prediction")) >= counts.answered
+
+
+def test_an_image_of_the_release_serves_that_model_and_no_other(stack: Stack, tmp_path: Path) -> None:
+    model = stack.ask(SERVICE, "/model", key=key(stack))
+    stack.refit("release", stack.usecase, "--image", "/var/lib/refit/images/test")
+    stack.compose("cp", "worker:/var/lib/refit/images/test", str(tmp_path / "image"))
+    stack.engine.docker("build", "--network=none", "--tag", "refit-release:test", str(tmp_path / "image"))
+    n_before = int(stack.sql("ledger", "SELECT count(*) FROM refit.prediction"))
+    port, name = 3999, f"{stack.project}-image"
+    url = f"postgresql://refit:{stack.secrets['LEDGER_PASSWORD']}@postgres:5432/ledger"
+    options = ["--rm", "--detach", "--name", name, "--network", f"{stack.project}_inside", "--read-only"]
+    options += ["--tmpfs", "/var/lib/refit:uid=10001", "--publish", f"127.0.0.1:{port}:3000"]
+    options += ["--env", f"REFIT_DATABASE_URL={url}", "--env", f"REFIT_API_KEYS={key(stack)}"]
+    stack.engine.docker("run", *options, "refit-release:test")
+    try:
+        until(lambda: stack.asked(port, "/readyz"), 60, "the image's service")
+        assert stack.ask(port, "/model", key=key(stack))["version"] == model["version"]
+        here, there = (stack.ask(one, "/predict", model["example"], key=key(stack)) for one in (SERVICE, port))
+        assert here["probability"] == there["probability"]
+    finally:
+        stack.engine.docker("stop", name)
+    all_moved(stack)
+    assert int(stack.sql("ledger", "SELECT count(*) FROM refit.prediction")) == n_before + 2
+
+
+def test_prometheus_scrapes_both_and_every_panel_and_alert_has_its_data(stack: Stack) -> None:
+    def up() -> bool:
+        found = stack.ask(PROMETHEUS, "/api/v1/targets")["data"]["activeTargets"]
+        return len(found) == 2 and all(target["health"] == "up" for target in found)
+
+    def query(text: str) -> list[Any]:
+        return list(stack.ask(PROMETHEUS, f"/api/v1/query?{urlencode({'query': text})}")["data"]["result"])
+
+    until(up, 90, "both jobs are scraped")
+    with load(SERVICE, key(stack), example(stack), clients=1):
+        board = json.loads((ROOT / "deployments/grafana/dashboards/refit.json").read_text())
+        empty = {(panel["title"], target["expr"]) for panel in board["panels"] for target in panel.get("targets", ())}
+
+        def filled() -> bool:
+            for one in list(empty):
+                text = one[1].replace("$use_case", ".*").replace("$__rate_interval", "1m")
+                if query(text):
+                    empty.discard(one)
+            return not empty
+
+        until(filled, 150, f"data for {empty}")
+    rules = yaml.safe_load((ROOT / "deployments/prometheus/alerts.yml").read_text())
+    for rule in (rule for group in rules["groups"] for rule in group["rules"]):
+        query(rule["expr"])
+        for name in set(re.findall(r"\b(?:refit_\w+|up)(?=[{\[ ]|$|\))", rule["expr"])):
+            assert query(f"last_over_time({name}[1h])"), f"{rule['alert']}: no series {name}"
+    loaded = stack.ask(PROMETHEUS, "/api/v1/rules")["data"]["groups"]
+    assert all(rule["health"] != "err" for group in loaded for rule in group["rules"])
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_killed_container_comes_back_and_nothing_is_lost(stack: Stack, part: str) -> None:
+    idle(stack)
+    before, record = kept(stack), example(stack)
+    survivors = part != "service"
+    with load(SERVICE, key(stack), record, clients=2) as counts:
+        until(lambda: counts.answered > 10, 30, "load")
+        stack.compose("kill", part)
+        if survivors:
+            seen = counts.answered
+            until(lambda: counts.answered > seen + 20, 60, f"predictions while {part} is dead")
+        stack.up("--no-deps", part)
+        until(lambda: stack.asked(SERVICE, "/readyz"), 90, "the service")
+    if survivors:
+        assert counts.failed == []
+    all_moved(stack)
+    after = kept(stack)
+    grown = int(after.pop("prediction")) - int(before.pop("prediction"))
+    assert grown >= counts.answered, "an answer that went out is not in the decision log"
+    assert after == before
+
+
+def test_a_night_after_all_that_goes_on_from_the_ledger(stack: Stack) -> None:
+    until(lambda: stack.sql("prefect", "SELECT count(*) FROM worker WHERE status = 'ONLINE'") != "0", 90, "a worker")
+    night(stack, "2003-09-30")
+
+
+def test_down_and_up_keep_everything(stack: Stack) -> None:
+    idle(stack)
+    before, record = kept(stack), example(stack)
+    answer = stack.ask(SERVICE, "/predict", record, key=key(stack))
+    all_moved(stack)
+    since = time.time()
+    stack.compose("down")
+    stack.up()
+    until(lambda: stack.asked(SERVICE, "/readyz"), 60, "the service")
+    again = stack.ask(SERVICE, "/predict", record, key=key(stack))
+    assert again["model_version"] == answer["model_version"]
+    assert math.isclose(again["probability"], answer["probability"], rel_tol=1e-9)
+    all_moved(stack)
+    after = kept(stack)
+    assert int(after.pop("prediction")) == int(before.pop("prediction")) + 2
+    assert after == before
+    told = stack.ask(PROMETHEUS, f"/api/v1/query?{urlencode({'query': 'refit_psi', 'time': since - 5})}")
+    assert told["data"]["result"], "Prometheus forgot"
+
+
+def test_a_back_up_brings_an_empty_stack_to_where_this_one_was(stack: Stack, tmp_path: Path) -> None:
+    idle(stack)
+    all_moved(stack)
+    before, record = kept(stack), example(stack)
+    answer = stack.ask(SERVICE, "/predict", record, key=key(stack))
+    all_moved(stack)
+    folder = tmp_path / "kept"
+    stack.script("backup.sh", str(folder))
+    with pytest.raises(AssertionError, match="not empty"):
+        stack.script("backup.sh", str(folder))
+    with pytest.raises(AssertionError, match="has a ledger already"):
+        stack.script("restore.sh", str(folder))
+    stack.compose("down", "--volumes")
+    stack.script("restore.sh", str(folder))
+    stack.up()
+    until(lambda: stack.asked(SERVICE, "/readyz"), 60, "the service")
+    again = stack.ask(SERVICE, "/predict", record, key=key(stack))
+    assert again["probability"] == answer["probability"]
+    all_moved(stack)
+    after = kept(stack)
+    assert int(after.pop("prediction")) == int(before.pop("prediction")) + 2
+    assert after == before
+    assert stack.refit("status", stack.usecase)["live"] == answer["model_version"]
