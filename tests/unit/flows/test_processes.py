@@ -53,7 +53,7 @@ def marked(mark):
 
 def test_what_a_child_says_goes_to_its_log_and_what_it_said_last_time_is_kept(processes, tmp_path):
     for word in ("first", "second"):
-        start(processes, f"import sys; print('{word}'); print('loud', file=sys.stderr)")
+        start(processes, f"import sys; print('{word}', flush=True); print('loud', file=sys.stderr)")
         wait_for(lambda: processes.ended("part"))
     assert (tmp_path / "part.log").read_text().split() == ["second", "loud"]
     assert (tmp_path / "part.log.1").read_text().split() == ["first", "loud"]
