@@ -11,7 +11,7 @@ export UV_SYSTEM_CERTS := true
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test stack check browser lock bench clean
+.PHONY: help setup up test acceptance stack check browser pictures lock bench clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -38,8 +38,15 @@ check: setup ## Lint, types, contracts and unit tests: the quick round
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q -n 2 --dist loadfile tests/unit src/refit flows
 
-test: check browser ## Every test, on the real parts
-	$(BIN)/pytest tests/integration tests/e2e --ignore=tests/integration/stack
+test: check ## Every test but those of `make acceptance` and `make stack`, on the real parts
+	$(BIN)/pytest tests/integration tests/e2e --ignore=tests/integration/stack \
+	  --ignore=tests/e2e/test_browser.py --ignore=tests/e2e/test_kills.py
+
+acceptance: setup browser ## The product in a real browser, and nights that are killed: a quarter of an hour
+	$(BIN)/pytest tests/e2e/test_browser.py tests/e2e/test_kills.py
+
+pictures: setup browser ## Take the pictures of docs/images anew
+	$(BIN)/python -m tests.e2e.pictures
 
 stack: setup ## The whole stack in real containers; needs root, Debian and a network
 	$(BIN)/pytest tests/integration/stack
@@ -51,7 +58,7 @@ browser:
 	  || echo "chromium is not here and cannot be installed: the browser tests are skipped"
 
 bench: setup ## The benchmarks, one JSON line each
-	@for script in benchmarks/*.py; do $(BIN)/python $$script; done
+	@for script in $(filter-out benchmarks/kills.py benchmarks/served.py benchmarks/load.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script; done
 
 lock: setup ## Write requirements.lock anew
 	$(BIN)/python -m uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-annotate \

@@ -251,7 +251,8 @@ def _steps(run: Account) -> list[tuple[str, str, str]]:
         checks = run.retrained.verdict.checks
         verdict = run.retrained.verdict.outcome
         passed = sum(check.outcome == "pass" for check in checks)
-        why = f"{passed} of {len(checks)} checks passed" if verdict == "promote" else _failures(checks)
+        asked = sum(check.outcome != "not applicable" for check in checks)
+        why = f"{passed} of {asked} checks passed" if verdict == "promote" else _failures(checks)
         steps.append(("gate", f"**{verdict}**", why))
     if run.released is not None:
         steps.append(("release", "live", f"`{run.released.bento_tag}`"))

@@ -95,11 +95,6 @@ def report_in_frame(page: Page) -> FrameLocator:
     return page.frame_locator("iframe").frame_locator("iframe")
 
 
-def charts(report: FrameLocator | Page) -> Locator:
-    """The histograms that Evidently draws, two a column; they are there once its scripts have run."""
-    return report.locator("tr.MuiTableRow-root svg.main-svg, tr.MuiTableRow-root svg:has(path), tr canvas")
-
-
 def fill_applicant(page: Page, **values: object) -> None:
     """Fill the applicant form by its labels, as a person reads them."""
     for label, value in values.items():
