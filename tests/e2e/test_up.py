@@ -85,7 +85,8 @@ def test_the_night_and_the_run_that_its_event_asked_for_train_once_between_them(
 def test_the_run_shows_what_it_did(running, night):
     found = running.prefect("/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [night["id"]]}}})
     by_key = {artifact["key"]: artifact for artifact in found}
-    assert set(by_key) == {"demo-summary", "demo-drift", "demo-report-link", "demo-report"}
+    shown = ("summary", "drift", "drift-history", "report-link", "report", "training")
+    assert set(by_key) == {f"demo-{what}" for what in shown}
     assert "records came in" in by_key["demo-summary"]["data"]
     assert "Decided: **retrain**" in by_key["demo-summary"]["data"]
     assert "credit_score" in by_key["demo-drift"]["data"]
