@@ -59,7 +59,7 @@ def test_a_refused_model_goes_live_by_name_and_reason_and_the_ledger_keeps_both(
 
 def test_the_verdict_still_says_refuse_and_nothing_releases_it_by_itself(world, strict, refused):
     assert catch_up(world, strict, FIRST) is None
-    with pytest.raises(ReleaseError, match="A person can override"):
+    with pytest.raises(ReleaseError, match="A person may override"):
         release(world, strict, refused, FIRST)
     release(world, strict, refused, FIRST, override=OVERRIDE)
     assert world.ledger.verdicts("demo")[0].outcome == "refuse"
