@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[3]
 DOCKER = ROOT / "deployments" / "docker"
 DOCKERFILES = sorted(DOCKER.glob("*.Dockerfile"))
 PIN = re.compile(r"^([a-z0-9._-]+)==([^ ;\\]+)(?: ; (.*?))?(?: \\)?$", re.MULTILINE)
-ONLY_IN_IMAGES = {"prefect-kubernetes", "kubernetes-asyncio", "kopf", "iso8601", "pyopenssl"}
+ONLY_IN_IMAGES = {"prefect-kubernetes", "kubernetes-asyncio", "kopf", "iso8601", "pyopenssl", "uv"}
 
 
 def pins(path: Path) -> dict[str, set[str]]:
