@@ -10,11 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+import psycopg2
 import pytest
 import yaml
 
@@ -67,6 +68,10 @@ class Shell:
         """Every file of the lake with the hash of its content, finished or not."""
         found = self.lake.rglob("*") if self.lake.exists() else []
         return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found if path.is_file()}
+
+    def litter(self) -> int:
+        """How many files there are of which the ledger knows nothing."""
+        return len(self.files()) - acknowledged(self)
 
     def ledger(self) -> tuple[list, list]:
         """What the ledger holds, without the moments of its own clock."""
@@ -140,24 +145,35 @@ for line in sys.stdin:
 
 
 class Nursery:
-    """Starts `refit` in a process of its own at once; kills it so many seconds after it began, or began to write."""
+    """Starts `refit` in a process of its own at once, and kills it at a chosen moment."""
 
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
         self._process = shell.start(code=NURSERY)
 
-    def run(self, *arguments: str, seconds: float = 60, writing: bool = False) -> int:
-        """Return the exit code, -9 where it was killed."""
+    def run(self, *arguments: str, seconds: float = 60, until: Callable[[], bool] = lambda: True) -> int:
+        """Kill it so many seconds after `until` came true; return the exit code, -9 where it was killed."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(" ".join(arguments) + "\n")
         self._process.stdin.flush()
         child = int(self._process.stdout.readline())
-        while writing and not writes(self._shell) and not self._ended(0.001):
+        while not until() and not self._ended(0.001):
             pass
         if not self._ended(seconds):
             os.kill(child, signal.SIGKILL)
         return int(self._process.stdout.readline())
+
+    def run_into(self, table: str, *arguments: str) -> int:
+        """Run while nobody may write to a table; kill it between the file it has written and the row it cannot."""
+        with closing(psycopg2.connect(self._shell.url)) as connection, connection.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {table} IN SHARE MODE")
+
+            def waits() -> bool:
+                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = %s::regclass", [table])
+                return cursor.fetchone() != (0,)
+
+            return self.run(*arguments, seconds=0, until=waits)
 
     def _ended(self, patience: float) -> bool:
         return bool(select.select([self._process.stdout], [], [], patience)[0])
@@ -184,18 +200,21 @@ def test_killed_at_20_random_moments_and_run_again_it_is_as_if_undisturbed(shell
     with Nursery(killed) as nursery:
         for kill in range(KILLS):
             # Every other one once it writes: the shortest part of a run, and the one with most to lose.
-            writing = kill % 2 == 1
-            seconds = rng.uniform(0, 0.15 if writing else 0.9 * sorted(took)[STEPS // 2])
-            code = nursery.run(*step(number), seconds=seconds, writing=writing)
+            if kill % 4 == 3:
+                code = nursery.run_into("refit.batch", *step(number))
+            elif kill % 4 == 1:
+                code = nursery.run(*step(number), seconds=rng.uniform(0, 0.15), until=lambda: writes(killed))
+            else:
+                code = nursery.run(*step(number), seconds=rng.uniform(0, 0.9 * sorted(took)[STEPS // 2]))
             assert code in {0, -signal.SIGKILL}
             cut_short += code != 0
-            littered += len(killed.files()) > acknowledged(killed)
+            littered += killed.litter() > 0
             number = min(acknowledged(killed), STEPS)
     for later in range(number, STEPS + 1):
         code, _, err = killed.run(*step(later))
         assert code == 0, err
     assert cut_short >= KILLS // 2
-    assert littered > 0
+    assert littered >= KILLS // 4  # each that waited for its row at least
     assert len(calm.files()) == STEPS + 1
     assert killed.files() == calm.files()
     assert killed.ledger() == calm.ledger()
