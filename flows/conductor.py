@@ -1,6 +1,7 @@
 """Starts the parts of `refit up` in order, side by side where they can be, and stops them in the right one."""
 
 import json
+import math
 import shlex
 import sys
 import time
@@ -19,7 +20,7 @@ from flows import automations
 from flows.addresses import report_url, shown_host
 from flows.environment import environment
 from flows.processes import LOOK_SECONDS, Processes
-from flows.server import PrefectServer
+from flows.server import PrefectServer, RunState
 from refit.errors import OutageError, ReleaseError
 from refit.settings import Settings
 from refit.usecase.model import UseCase
@@ -35,8 +36,11 @@ PREFECT: Final = (sys.executable, "-m", "prefect")
 POOL: Final = "refit"
 SERVER_SECONDS: Final = 180
 WORKER_SECONDS: Final = 60
-DEPLOY_SECONDS: Final = 120
+DEPLOY_SECONDS: Final = 90
+DEPLOY_TRIES: Final = 3
+"""Prefect's server on SQLite may keep a request waiting for a minute while two write at once."""
 NIGHT_SECONDS: Final = 1800
+NIGHT_TRIES: Final = 3
 SERVICE_SECONDS: Final = 90
 STOP_SECONDS: Final = 15
 REVIVED: Final = ("worker", "service", "console")
@@ -77,6 +81,7 @@ class Conductor:
     processes: Processes
     clock: Clock
     leave: Callable[[], None]
+    deploy_tries: int = DEPLOY_TRIES
 
     def run(self) -> None:
         """Start everything, run the first nights, and watch until a signal or a death ends it."""
@@ -105,15 +110,15 @@ class Conductor:
         if any(usecase.name == "demo" for usecase in self.usecases):
             loaded = load_demo(world, _now())
             self.clock.say(f"The demo loan book is loaded: {loaded.added:,} loans added, {loaded.changed:,} changed")
-        self._until(server.is_healthy, "the Prefect server", SERVER_SECONDS)
+        self._until(server.is_healthy, "prefect-server", SERVER_SECONDS)
         self.clock.say(f"The Prefect server answers on {self._url(self.settings.prefect_port)}")
         self._deploy(server)
         self._start_service(first)  # it waits for a release, and is warm by the time there is one
         runs = {usecase.name: self._start_night(server, usecase) for usecase in self.usecases}
-        for name, run in runs.items():
-            self._follow(server, name, run)
-        self._until(lambda: self._is_served(world, first), "the service", SERVICE_SECONDS)
-        self._until(lambda: self._answers(self.settings.console_port, "/healthz"), "the console", SERVICE_SECONDS)
+        for usecase in self.usecases:
+            self._see_through(server, usecase, runs[usecase.name])
+        self._until(lambda: self._is_served(world, first), "service", SERVICE_SECONDS)
+        self._until(lambda: self._answers(self.settings.console_port, "/healthz"), "console", SERVICE_SECONDS)
         self._score_example(first)
         self.clock.plain(self._banner(world, first))
         while True:
@@ -147,22 +152,57 @@ class Conductor:
             self.clock.say(
                 f"From last time: {broken} runs broken off, {missed} nights missed; this one takes it all in"
             )
-        self._start("deploy", deploy_command(), folder=ROOT)
+        self._start_deploy()
         self._start("worker", [*PREFECT, "worker", "start", "--pool", POOL, "--type", "process", "--name", "refit-up"])
-        self._until(lambda: self.processes.ended("deploy"), "the deployment", DEPLOY_SECONDS, passing=("deploy",))
+        self._until(self._is_deployed, "deploy", math.inf, passing=("deploy",))
         for automation in automations.ALL:
             server.keep_automation(automation)
-        self._until(lambda: server.has_fresh_worker(POOL, started), "the worker", WORKER_SECONDS)
+        self._until(lambda: server.has_fresh_worker(POOL, started), "worker", WORKER_SECONDS)
         server.keep_pool(POOL, is_paused=False)
         self.clock.say("The worker is ready, and every flow of prefect.yaml is deployed")
+
+    def _start_deploy(self) -> None:
+        self._start("deploy", deploy_command(), folder=ROOT)
+
+    def _is_deployed(self) -> bool:
+        """Say whether all is deployed; a try that fails or hangs is followed by another, which harms nothing.
+
+        Raises:
+            OutageError: The last try was in vain; shows the end of its log.
+        """
+        try:
+            return self.processes.ended("deploy", within=DEPLOY_SECONDS)
+        except OutageError as error:
+            self.deploy_tries -= 1
+            if not self.deploy_tries:
+                raise
+            self.clock.say(f"{str(error).partition(';')[0]}; it is started again")
+            self.processes.stop("deploy", patience_seconds=STOP_SECONDS, whole_tree=True)
+            self._start_deploy()
+            return False
 
     def _start_night(self, server: PrefectServer, usecase: UseCase) -> str:
         return server.start(f"nightly/nightly-{usecase.name}", f"nightly-{usecase.name}-{_now():%Y-%m-%d}")
 
-    def _follow(self, server: PrefectServer, usecase: str, run: str) -> None:
-        """Wait for a night to end, and tell what it does meanwhile."""
-        page = f"{self._url(self.settings.prefect_port)}/runs/flow-run/{run}"
-        self.clock.say(f"The night of {usecase} starts through its deployment: {page}")
+    def _see_through(self, server: PrefectServer, usecase: UseCase, run: str) -> None:
+        """Follow a night to its end; one that crashed is followed by another, which goes on from there.
+
+        Raises:
+            OutageError: A night failed, or one after the other crashed.
+        """
+        for left in reversed(range(NIGHT_TRIES)):
+            state = self._follow(server, usecase.name, run)
+            if state.type == "COMPLETED":
+                return
+            if state.type != "CRASHED" or not left:
+                said = f"the night of {usecase.name} ended {state.name}: {state.message.strip()}"
+                raise OutageError(f"{said}; see {self._page(run)}")
+            self.clock.say(f"The night of {usecase.name} crashed: {state.message.strip()}")
+            run = self._start_night(server, usecase)
+
+    def _follow(self, server: PrefectServer, usecase: str, run: str) -> RunState:
+        """Wait for a night to end, tell what it does meanwhile, and return how it ended."""
+        self.clock.say(f"The night of {usecase} starts through its deployment: {self._page(run)}")
         told: dict[str, str] = {}
 
         def is_over() -> bool:
@@ -172,10 +212,11 @@ class Conductor:
                 told[name] = state
             return server.state(run).is_final
 
-        self._until(is_over, f"the night of {usecase}", NIGHT_SECONDS, every=5 * LOOK_SECONDS)
-        state = server.state(run)
-        if state.type != "COMPLETED":
-            raise OutageError(f"the night of {usecase} ended {state.name}: {state.message.strip()}; see {page}")
+        self._until(is_over, "worker", NIGHT_SECONDS, every=5 * LOOK_SECONDS)
+        return server.state(run)
+
+    def _page(self, run: str) -> str:
+        return f"{self._url(self.settings.prefect_port)}/runs/flow-run/{run}"
 
     def _start_service(self, usecase: UseCase) -> None:
         self._start("service", [str(Path(sys.executable).with_name("refit")), "serve", usecase.name])
@@ -206,9 +247,7 @@ class Conductor:
         while not condition():
             self._look(passing)
             if time.monotonic() > end:
-                raise OutageError(
-                    f"{what} was not there after {seconds:.0f} s; its log is in {self.settings.folder / 'logs'}"
-                )
+                raise self.processes.late(what, seconds)
             time.sleep(every)
 
     def _is_served(self, world: "World", usecase: UseCase) -> bool:

@@ -1,6 +1,7 @@
 """The processes `refit up` starts: each in a session of its own, its output in a log, and none left at the end."""
 
 import ctypes
+import math
 import os
 import signal
 import subprocess
@@ -36,6 +37,7 @@ class Child:
     process: "subprocess.Popen[bytes]"
     log: Path
     begin: Callable[[], None]
+    began: float
 
 
 class Processes:
@@ -51,7 +53,7 @@ class Processes:
         self._children: dict[str, Child] = {}
         self._deaths: dict[str, list[float]] = {}
         self._mark = uuid4().hex
-        _adopt_orphans()
+        _adopt_orphans(yes=True)
         self._warden = subprocess.Popen(
             [sys.executable, "-m", "flows.warden", self._mark, *([str(postgres)] if postgres is not None else [])],
             stdin=subprocess.PIPE,
@@ -89,16 +91,21 @@ class Processes:
         except OSError as error:
             raise OutageError(f"{name} cannot be started: {error}") from None
         again = partial(self.start, name, command, environment, folder)
-        self._children[name] = Child(name, process, log, again)
+        self._children[name] = Child(name, process, log, again, time.monotonic())
 
-    def ended(self, name: str) -> bool:
+    def ended(self, name: str, *, within: float = math.inf) -> bool:
         """Say whether a child that ends by itself did so well.
 
+        Args:
+            within: The seconds it may take.
+
         Raises:
-            OutageError: It failed; shows the end of its log.
+            OutageError: It failed, or takes too long; shows the end of its log.
         """
         child = self._children[name]
         code = child.process.poll()
+        if code is None and time.monotonic() - child.began > within:
+            raise self.late(name, within)
         if code:
             raise _died(child, code)
         if code == 0:
@@ -140,6 +147,10 @@ class Processes:
             child.begin()
         return lines
 
+    def late(self, name: str, seconds: float) -> OutageError:
+        """Return the error of a child that lives and did not do what was waited for; shows the end of its log."""
+        return _explained(f"{name} was not done after {seconds:.0f} s", self._logs / f"{name}.log")
+
     def stop(
         self, *names: str, patience_seconds: float, hurry: Callable[[], bool] = lambda: False, whole_tree: bool = False
     ) -> None:
@@ -172,7 +183,8 @@ class Processes:
         self._bury_orphans()
 
     def dismiss_warden(self) -> None:
-        """End the warden; from here on nobody clears up after us."""
+        """End the warden; from here on nobody clears up after us, and others' orphans are not ours."""
+        _adopt_orphans(yes=False)
         self._warden.kill()
         self._warden.wait()
         if self._warden.stdin is not None:
@@ -189,17 +201,22 @@ class Processes:
                 continue
 
 
-def _adopt_orphans() -> None:
+def _adopt_orphans(*, yes: bool) -> None:
     """Become the parent of what a dead child leaves behind, so that it can be ended too. Only Linux can."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(yes), 0, 0, 0)
 
 
 def _died(child: Child, code: int) -> OutageError:
     ended = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-    lines = [line for line in child.log.read_text("utf-8", "replace").splitlines() if line.strip()]
-    tail = "\n".join(f"  {line}" for line in lines[-TAIL_LINES:])
-    return OutageError(f"{child.name} {ended}; the end of {child.log}:\n{tail}" if tail else f"{child.name} {ended}")
+    return _explained(f"{child.name} {ended}", child.log)
+
+
+def _explained(what: str, log: Path) -> OutageError:
+    """Return an error with the end of a log, where there is one."""
+    said = log.read_text("utf-8", "replace") if log.exists() else ""
+    tail = "\n".join(f"  {line}" for line in [line for line in said.splitlines() if line.strip()][-TAIL_LINES:])
+    return OutageError(f"{what}; the end of {log}:\n{tail}" if tail else what)
 
 
 def _tree(pid: int) -> list[psutil.Process]:
