@@ -138,11 +138,15 @@ class Yard:
 
     def start(self, night: Night) -> str:
         """Start the night through its deployment, with its worker."""
+        self.start_worker(night)
+        return self.ask_for(night)
+
+    def start_worker(self, night: Night) -> None:
+        """Start the worker of a night, and wait until the server knows it."""
         since = datetime.now(UTC)
         command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
         self.processes.start("worker", command, environment(night.settings), night.settings.folder)
         self.wait(lambda: self.server.has_fresh_worker(POOL, since))
-        return self.ask_for(night)
 
     def ask_for(self, night: Night) -> str:
         found = self.server._ask("GET", f"/deployments/name/nightly/{night.deployment}")["id"]
