@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import Final, Literal, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 Status = Literal["ok", "invalid_argument", "not_found", "unauthorized", "refused", "error"]
@@ -114,7 +114,8 @@ class Metrics:
         """Return what Prometheus scrapes.
 
         Args:
-            told: What the supervisor last said of itself: `swaps`, `refusals`, `restarts`, and `live_since`.
+            told: What the supervisor last said of itself: `swaps`, `refusals`, `restarts`, and `live_since`;
+                `silent_since`, the Unix time from which the ledger gives no answer, or 0; `unconfirmed`, 1 or 0.
         """
         self._told = told
         return generate_latest(self._registry)
@@ -129,6 +130,13 @@ class Metrics:
         for name in TOLD:
             if name in self._told:
                 yield CounterMetricFamily(f"refit_{name}", _MEANING[name], value=self._told[name])
+        if "silent_since" in self._told:
+            since = self._told["silent_since"]
+            silent = max(time.time() - since, 0.0) if since else 0.0
+            yield GaugeMetricFamily("refit_ledger_silent_seconds", "How long the ledger gives no answer", value=silent)
+        if "unconfirmed" in self._told:
+            meaning = "1 while what is live was taken from this machine's disk, for the ledger has not answered yet"
+            yield GaugeMetricFamily("refit_release_unconfirmed", meaning, value=self._told["unconfirmed"])
 
     def _gauges(self, as_of: datetime, log: Log | None) -> None:
         def gauge(name: str, meaning: str) -> Gauge:
@@ -137,7 +145,7 @@ class Metrics:
         gauge("refit_in_flight", "Requests being answered").set_function(lambda: self.in_flight)
         age = Gauge("refit_model_age_seconds", "Age of the live model", ["since"], registry=self._registry)
         age.labels("as_of").set_function(lambda: time.time() - as_of.timestamp())
-        age.labels("live").set_function(lambda: time.time() - self._told.get("live_since", self._born))
+        age.labels("live").set_function(lambda: max(time.time() - self._told.get("live_since", self._born), 0.0))
         if log is not None:
             gauge("refit_log_backlog", "Entries of the decision log not yet in Postgres").set_function(
                 lambda: log.backlog

@@ -77,7 +77,9 @@ class Up:
         return f"http://127.0.0.1:{self.ports[name]}"
 
     def prefect(self, path, body=None):
-        answer = httpx.request("POST" if body is not None else "GET", f"{self.url('PREFECT')}/api{path}", json=body)
+        answer = httpx.request(
+            "POST" if body is not None else "GET", f"{self.url('PREFECT')}/api{path}", json=body, timeout=60
+        )
         return answer.raise_for_status().json()
 
     def run(self, *words):

@@ -33,8 +33,8 @@ SECRET = "s3cr3t"
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory) -> Iterator[int]:
-    """Where a Bento made of a small trained model answers, as `refit serve` runs it."""
+def supervisor(tmp_path_factory) -> Iterator[Supervisor]:
+    """A Bento made of a small trained model, served as `refit serve` does it."""
     bundle = named(dataclasses.replace(toy_bundle(7), usecase=UNBOUNDED, version=""))
     folder, home = tmp_path_factory.mktemp("bundle") / "folder", tmp_path_factory.mktemp("home")
     save(bundle, folder)
@@ -50,10 +50,15 @@ def port(tmp_path_factory) -> Iterator[int]:
     thread.start()
     try:
         assert live.wait(PATIENCE)
-        yield supervisor.port
+        yield supervisor
     finally:
         supervisor.stop()
         thread.join(PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def port(supervisor) -> int:
+    return supervisor.port
 
 
 def test_the_service_keeps_every_promise_of_its_openapi_document(port, tmp_path):
@@ -96,8 +101,8 @@ PATHS = st.sampled_from(["/predict", "/predict/batch", "/explain"])
 
 
 @pytest.mark.timeout(1200)
-def test_no_body_brings_a_fault_a_trace_or_its_own_values_back(port, capfd):
-    generation = psutil.Process().children()[-1]
+def test_no_body_brings_a_fault_a_trace_or_its_own_values_back(supervisor, port, capfd):
+    generation = psutil.Process(supervisor._live.process.pid)  # our other children may be anybody's
     assert any("generation.py" in part for part in generation.cmdline())
     before: list[int] = []
     seen: set[int] = set()

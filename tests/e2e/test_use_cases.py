@@ -17,7 +17,7 @@ from refit.loop.asof import read
 from refit.loop.wiring import now, open_world
 from refit.scoring import bundle as bundles
 from refit.settings import Settings
-from refit.usecase.catalogue import BUILT_IN
+from refit.usecase.catalogue import BUILT_IN, find
 
 DATA = Path(__file__).parents[3] / "shared/data"
 FILES = {
@@ -134,6 +134,17 @@ def test_the_pairs_of_npl_are_named_and_the_model_finds_nine_bad_loans_in_ten(ni
     declined = bundle.predict_columns({name: later[name].to_numpy() for name in later}) >= bundle.threshold
     assert recall_score(later["_label"], declined) >= 0.90
     assert precision_score(later["_label"], declined) == pytest.approx(found["metrics"]["precision"]["value"], abs=0.05)
+
+
+def test_the_down_payment_of_npl_is_worked_out_of_what_was_paid_later_so_no_feature_reads_it():
+    raw = pd.read_csv(DATA / "npl_car_loans.csv.gz")
+    price, paid, down = (
+        raw[name].str.removeprefix("Rp").astype(float).to_numpy() for name in ("otr", "paid_amount", "dp")
+    )
+    assert down == pytest.approx(np.maximum(price - raw["tenor"].to_numpy() * paid, 0))
+    usecase = find("npl")
+    assert {"dp", "paid_amount"} <= set(usecase.known_later)
+    assert not {"dp", "paid_amount"} & {column.column for column in usecase.inputs.values()}
 
 
 def test_the_zip_of_loantap_is_a_leak_that_is_named(night):

@@ -6,18 +6,21 @@ Nothing here sleeps: every step waits for what a person would see.
 import os
 import re
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 
-from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, FrameLocator, Locator, Page, Response, expect, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or "/usr/bin/chromium"
 HOW_TO_GET_IT = "needs Debian's chromium: apt-get install chromium"
 WIDTH = 1280
 PATIENCE_MS = 60_000
 """For a page, on a machine that does a lot besides."""
+SUBMIT_MS = 180_000
 NIGHT_MS = 420_000
+SCROLLS = 10
 
 
 def is_there():
@@ -27,6 +30,7 @@ def is_there():
 @contextmanager
 def browser():
     """Start chromium; as root it refuses its own sandbox, and in a container `/dev/shm` is small."""
+    expect.set_options(timeout=PATIENCE_MS)
     arguments = ["--disable-dev-shm-usage", "--hide-scrollbars", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
@@ -62,11 +66,19 @@ def fill_form(page: Page, day: date) -> None:
 
 
 def submit_form(page: Page) -> None:
-    """Send the form off, and follow the UI's own link to the run."""
-    page.get_by_role("button", name="Submit").click()
-    # The notice slides in, and nobody could click on it before it rests.
-    page.get_by_role("button", name="View run").first.dispatch_event("click")
-    page.wait_for_url(re.compile("/runs/flow-run/"))
+    """Send the form off, and go to the page of the run that it made.
+
+    The notice that links there goes by itself after a moment, so what the form's own request brought back is followed.
+    """
+    with page.expect_response(is_a_new_run, timeout=SUBMIT_MS) as made:
+        page.get_by_role("button", name="Submit").click()
+    assert made.value.ok, made.value.text()
+    prefect = page.url.partition("/deployments")[0]
+    page.goto(f"{prefect}/runs/flow-run/{made.value.json()['id']}")
+
+
+def is_a_new_run(response: Response) -> bool:
+    return response.request.method == "POST" and response.url.endswith("/create_flow_run")
 
 
 def follow(page: Page) -> None:
@@ -80,9 +92,13 @@ def follow(page: Page) -> None:
 def open_artifacts(page: Page) -> None:
     page.get_by_text("Artifacts", exact=True).last.click()
     expect(artifact(page, "demo-summary")).to_be_visible()
-    # The page asks for the tasks' artifacts once somebody has scrolled so far.
-    artifact(page, "demo-summary").hover()
-    page.mouse.wheel(0, 2000)
+    # The page asks for the tasks' artifacts once somebody has scrolled so far, and its list grows as they come.
+    for _ in range(SCROLLS):
+        artifact(page, "demo-summary").hover()
+        page.mouse.wheel(0, 2000)
+        with suppress(PlaywrightTimeoutError):
+            artifact(page, "demo-drift").wait_for(timeout=PATIENCE_MS / SCROLLS)
+            return
     expect(artifact(page, "demo-drift")).to_be_visible()
 
 
@@ -95,18 +111,31 @@ def report_in_frame(page: Page) -> FrameLocator:
     return page.frame_locator("iframe").frame_locator("iframe")
 
 
+def field(page: Page, name: str) -> Locator:
+    """Return the field of an input."""
+    return page.locator(f'.applicant [name="{name}"]')
+
+
 def fill_applicant(page: Page, **values: object) -> None:
-    """Fill the applicant form by its labels, as a person reads them."""
-    for label, value in values.items():
-        found = page.locator(f"#{label}")
+    """Fill the applicant form, each field by its input's name."""
+    for name, value in values.items():
+        found = field(page, name)
         if found.evaluate("field => field.tagName") == "SELECT":
             found.select_option(str(value))
         else:
             found.fill(str(value))
 
 
+def score(page: Page) -> Locator:
+    """Send the form off, and return the answer once it is there."""
+    page.get_by_role("button", name="Score", exact=True).click()
+    answer = page.locator("#answer")
+    expect(answer).to_be_visible()
+    return answer
+
+
 def move_threshold(page: Page, share: float) -> None:
-    """Drag the threshold to a share of its range, as the keyboard does: the page then sends itself."""
+    """Drag the threshold to a share of its range, and let go: the page then sends itself."""
     slider = page.get_by_label("Decline from a probability of")
     before = page.url
     slider.evaluate(
@@ -115,6 +144,15 @@ def move_threshold(page: Page, share: float) -> None:
         share,
     )
     page.wait_for_url(lambda url: url != before)
+
+
+def focus_by_keyboard(page: Page, wanted: Locator, *, most: int = 60) -> None:
+    """Press Tab until the focus stands on what is wanted."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if wanted.evaluate("element => element === document.activeElement"):
+            return
+    raise AssertionError(f"Tab did not lead to {wanted} in {most} steps")
 
 
 def figures(page: Page) -> dict[str, str]:

@@ -42,7 +42,7 @@ def open_stores() -> Generator["World", None, None]:
     """Open the stores that the settings name."""
     from refit.loop.wiring import open_world  # noqa: PLC0415 - heavy, and not needed for --help
 
-    with open_world(_settings()) as world:
+    with open_world(settings_read()) as world:
         yield world
 
 
@@ -51,11 +51,11 @@ def open_ledger() -> Generator["Desk", None, None]:
     """Open the ledger alone, which is all that serving needs."""
     from refit.loop.wiring import open_desk  # noqa: PLC0415 - heavy, and not needed for --help
 
-    with open_desk(_settings()) as desk:
+    with open_desk(settings_read()) as desk:
         yield desk
 
 
-def _settings() -> Settings:
+def settings_read() -> Settings:
     """Read the settings, and send the log where they say."""
     settings = Settings.read()
     logging.basicConfig(stream=sys.stderr, level=settings.log_level)

@@ -1,10 +1,12 @@
 """Commands of the loop: monitor, retrain, release, rollback, nightly, status."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from refit.commands.app import AsJson, AsOf, Name, app, moment, open_stores
+from refit.commands.serving import SERVICE_IMAGE, write_image
 from refit.errors import ContractError
 from refit.terminal import out, print_decision, print_json, print_released, print_verdict, spinner
 
@@ -73,10 +75,24 @@ def release(
         str | None, typer.Option(metavar="NAME", help="Who overrides the gate's refusal; needs --version and --reason.")
     ] = None,
     reason: Annotated[str | None, typer.Option(help="Why the gate's refusal is overridden; it is recorded.")] = None,
+    image: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Change nothing; write a folder to build an image of the live release from."
+        ),
+    ] = None,
+    service_image: Annotated[
+        str, typer.Option(metavar="IMAGE", help="The service image that --image stands on, best by its digest.")
+    ] = SERVICE_IMAGE,
     as_of: AsOf = None,
     as_json: AsJson = False,
 ) -> None:
     """Build a promoted model as a Bento and put it live; with --by and --reason a refused one."""
+    if image is not None:
+        if (version, by, reason, as_of) != (None, None, None, None):
+            raise ContractError("--image is of the live release: only --service-image and --json go with it")
+        write_image(usecase, image, base=service_image, as_json=as_json)
+        return
     from refit.loop.release import Override  # noqa: PLC0415 - heavy, and not needed for --help
     from refit.loop.release import release as run  # noqa: PLC0415 - heavy, and not needed for --help
 

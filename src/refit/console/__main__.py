@@ -1,8 +1,14 @@
 """`python -m refit.console`: serve the console."""
 
+import logging
+import signal
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from threading import Thread
 from typing import Final
 
+import structlog
 import uvicorn
 
 from refit.console.app import create_app
@@ -32,8 +38,12 @@ def serve(settings: Settings) -> None:
         raise ContractError(f"REFIT_CONSOLE_TOKEN is too short: {LEAST_TOKEN} characters at least")
     usecases = [catalogue.find(name, settings.usecases) for name in catalogue.names(settings.usecases)]
     hosts = LOOPBACK if settings.host in LOOPBACK else ("*",)
+    # uvicorn raises the signal again once it has stopped, and by default that would leave the stores open behind it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with open_world(settings) as world:
-        app = create_app(world.ledger, world.reports, usecases, Scorer(world), token=token, allowed_hosts=hosts)
+        scorer = Scorer(world)
+        app = create_app(world.ledger, world.reports, usecases, scorer, token=token, allowed_hosts=hosts)
+        Thread(target=warm, args=(scorer, [usecase.name for usecase in usecases]), daemon=True).start()
         uvicorn.run(
             app,
             host=settings.host,
@@ -45,10 +55,22 @@ def serve(settings: Settings) -> None:
         )
 
 
+def warm(scorer: Scorer, usecases: Sequence[str]) -> None:
+    """Read every live model before somebody asks for it: the first one brings libraries that take seconds to import."""
+    for name in usecases:
+        with suppress(RefitError):  # its own page will say what is wrong
+            scorer.bundle(name)
+
+
 def main() -> None:
     """Run; a failure of ours is a clean message and an honest exit code."""
     try:
-        serve(Settings.read())
+        settings = Settings.read()
+        structlog.configure(
+            wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, settings.log_level)),
+            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        )
+        serve(settings)
     except RefitError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)

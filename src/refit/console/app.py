@@ -17,13 +17,15 @@ from starlette.staticfiles import StaticFiles
 
 from refit.console import overview
 from refit.console.desk import Desk
+from refit.console.faults import Faults
 from refit.console.guard import COOKIE, Guard, cookie, same
 from refit.console.headers import REPORT_POLICY, SecurityHeaders
 from refit.console.history import SHOWN_RUNS, history
+from refit.console.live import live_model
 from refit.console.metrics import CONTENT_TYPE, exposition
 from refit.console.models import Models
-from refit.console.pages import HERE, Pages, templates
-from refit.errors import ContractError, DataError, OutageError
+from refit.console.pages import HERE, SWEPT, Pages, is_swept, kept, require_length, templates
+from refit.errors import OutageError, RefitError
 from refit.loop.score import Scorer
 from refit.store.ledger import Ledger
 from refit.store.reports import Reports
@@ -31,6 +33,7 @@ from refit.store.rows import ReportRow
 from refit.usecase.model import UseCase
 
 SHOWN_REPORTS: Final = 200
+LARGEST_LOGIN: Final = 8 << 10
 
 
 def create_app(
@@ -73,21 +76,21 @@ def create_app(
             Route("/score/{usecase}", desk.start, name="desk"),
             Route("/score/{usecase}", desk.score, methods=["POST"]),
             Route("/score/{usecase}/file", desk.score_file, methods=["POST"]),
+            Route("/score/{usecase}/applicants.csv", desk.blank),
             Route("/metrics", shown.metrics, name="metrics"),
             Route("/healthz", _healthz),
             Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),
         ],
         middleware=[
             Middleware(SecurityHeaders),
+            Middleware(Faults, page=pages.fault()),
             Middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False),
             Middleware(Guard, token=token),
         ],
         exception_handlers={
             HTTPException: pages.http_error,
-            DataError: pages.gone,
-            ContractError: pages.gone,
             OutageError: pages.outage,
-            Exception: pages.fault,
+            RefitError: pages.broken,
         },
     )
 
@@ -108,7 +111,7 @@ class _Shown:
             overview.standing(
                 usecase,
                 now,
-                live=self.ledger.live(name),
+                live=live_model(self.ledger, name),
                 runs=self.ledger.runs(name, limit=overview.SHOWN_NIGHTS, kind="nightly"),
                 decisions=self.ledger.decisions(name, limit=overview.SHOWN_NIGHTS),
                 wanted=self.ledger.open_decisions(name),
@@ -123,6 +126,7 @@ class _Shown:
             return RedirectResponse("/", 303)
         if request.method == "GET":
             return self.pages.page("login.html", title="Sign in", wrong=False)
+        require_length(request, LARGEST_LOGIN)
         async with request.form(max_files=0, max_fields=2) as form:
             given = str(form.get("token", ""))
         if not same(given, self.token):
@@ -137,23 +141,30 @@ class _Shown:
         chosen = None if usecase is None else usecase.name
         found = self.ledger.reports(chosen, limit=SHOWN_REPORTS)
         return self.pages.page(
-            "reports.html", title="Reports", reports=found, chosen=chosen, usecases=self.pages.usecases
+            "reports.html",
+            title="Reports",
+            reports=found,
+            swept={row.id for row in found if is_swept(self.reports, row.path_html)},
+            chosen=chosen,
+            usecases=self.pages.usecases,
         )
 
     def report(self, request: Request) -> Response:
         found = self._found(request)
+        if is_swept(self.reports, found.path_html):
+            raise HTTPException(404, SWEPT)
         usecase = self.pages.usecases.get(found.usecase)
         return self.pages.page("report.html", title=found.title, report=found, usecase=usecase)
 
     def report_html(self, request: Request) -> Response:
-        content = self.reports.read(self._found(request).path_html)
+        content = kept(self.reports, self._found(request).path_html)
         return HTMLResponse(content, headers={"content-security-policy": REPORT_POLICY})
 
     def report_json(self, request: Request) -> Response:
         found = self._found(request)
         if found.path_json is None:
             raise HTTPException(404, "This report was kept without its JSON.")
-        return Response(self.reports.read(found.path_json), media_type="application/json")
+        return Response(kept(self.reports, found.path_json), media_type="application/json")
 
     def drift(self, request: Request) -> Response:
         name = self._first()

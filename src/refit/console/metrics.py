@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from refit.console.live import live_model
 from refit.store.ledger import Ledger
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
@@ -59,12 +60,10 @@ class _Nights(Collector):
                         psi.add_metric([usecase, column["column"]], column["psi"])
                     if column["missing_current"] is not None:
                         missing.add_metric([usecase, column["column"]], column["missing_current"])
-            live = self._ledger.live(usecase)
+            live = live_model(self._ledger, usecase)
             if live is not None:
-                bundle = self._ledger.bundle_head(live.version)
-                since = live.as_of if bundle is None else bundle.as_of  # a rollback is new, its model is not
-                each["champion_age_seconds"].add_metric([usecase], (self._now - since).total_seconds())
-                for name, value in _values({} if bundle is None else bundle.metrics):
+                each["champion_age_seconds"].add_metric([usecase], live.age(self._now).total_seconds())
+                for name, value in _values(live.metrics):
                     promised.add_metric([usecase, name], value)
             for name, value in self._performance(usecase):
                 seen.add_metric([usecase, name], value)

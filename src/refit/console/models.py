@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from refit.console.headers import REPORT_POLICY
-from refit.console.pages import Pages
+from refit.console.pages import Pages, is_swept, kept
 from refit.console.tradeoff import trade_off
 from refit.store.ledger import Ledger
 from refit.store.reports import Reports
@@ -69,7 +69,7 @@ class Models:
         found = self._card(self._verdict(self._bundle(request.path_params["version"])))
         if found is None:
             raise HTTPException(404, "The card of this model was not kept as a page; its JSON was.")
-        return HTMLResponse(self.reports.read(found.path_html), headers={"content-security-policy": REPORT_POLICY})
+        return HTMLResponse(kept(self.reports, found.path_html), headers={"content-security-policy": REPORT_POLICY})
 
     def card_json(self, request: Request) -> Response:
         """Show the card as JSON, with the verdict."""
@@ -83,7 +83,7 @@ class Models:
         """Show two models side by side."""
         versions = request.query_params.getlist("version")
         if len(versions) != TWO:
-            raise HTTPException(404, "Name two models: /compare?version=A&version=B.")
+            raise HTTPException(400, f"Tick two models to see them side by side; {len(versions)} came.")
         both = [self._bundle(version) for version in versions]
         return self.pages.page(
             "compare.html",
@@ -134,8 +134,9 @@ class Models:
         return next(iter(self.ledger.verdicts(bundle.usecase, limit=1, challenger=bundle.version)), None)
 
     def _card(self, verdict: VerdictRow | None) -> ReportRow | None:
-        """Return where the card lies: it goes by its verdict's id."""
-        return None if verdict is None else self.ledger.report(verdict.id)
+        """Return where the card lies, None where there is none any more: it goes by its verdict's id."""
+        found = None if verdict is None else self.ledger.report(verdict.id)
+        return None if found is None or is_swept(self.reports, found.path_html) else found
 
 
 def _listed(head: BundleHead, verdict: VerdictRow | None, live: str | None) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from refit.store.rows import DecisionRow, ReleaseRow, ReportRow, RunRow
+from refit.console.live import Live
+from refit.store.rows import DecisionRow, ReportRow, RunRow
 from refit.usecase.model import UseCase
 
 SHOWN_NIGHTS: Final = 10
@@ -30,7 +31,7 @@ class Standing:
     """Where a use case stands: what is live, what was decided last and why, and what the last nights did."""
 
     usecase: UseCase
-    live: ReleaseRow | None
+    live: Live | None
     age_days: int | None
     decision: DecisionRow | None
     reasons: tuple[str, ...]
@@ -48,7 +49,7 @@ def standing(
     usecase: UseCase,
     now: datetime,
     *,
-    live: ReleaseRow | None,
+    live: Live | None,
     runs: Sequence[RunRow],
     decisions: Sequence[DecisionRow],
     wanted: Sequence[DecisionRow],
@@ -59,7 +60,7 @@ def standing(
     return Standing(
         usecase,
         live,
-        max((now - live.as_of).days, 0) if live is not None else None,
+        live.age(now).days if live is not None else None,
         decision,
         tuple(str(reason.get("why", "")) for reason in decision.reasons) if decision is not None else (),
         len(wanted),

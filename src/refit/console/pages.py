@@ -6,16 +6,28 @@ from pathlib import Path
 from typing import Any, Final
 
 import jinja2
+import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from refit.console.headers import PAGE_POLICY
+from refit.errors import ContractError, DataError, ReleaseError
+from refit.store.reports import Reports
 from refit.usecase.model import UseCase
 
 HERE: Final = Path(__file__).parent
+SWEPT: Final = "This is no longer there: reports are swept once they are old."
 _PLAIN: Final = {"Not Found", "Method Not Allowed"}
 _WORDS: Final = {404: "There is nothing at this address.", 405: "Nothing can be sent to this address."}
+_BROKEN: Final = {
+    ContractError: "A setting, a use case's file or an entry of the ledger is wrong, and trying again cannot help.",
+    DataError: "What was stored for this page is absent or altered, so it is not shown.",
+    ReleaseError: "The ledger does not know the model that should be live.",
+}
+_WHAT_TO_DO: Final = "Run `refit doctor` on the machine of the console: it says which part is wrong, and what to do."
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +66,59 @@ class Pages:
         text = _WORDS.get(code) if not isinstance(error, HTTPException) or error.detail in _PLAIN else error.detail
         return self.page("error.html", code, headers, title=f"{code}", text=text or "That did not work.")
 
-    def gone(self, _request: Request, _error: Exception) -> Response:
-        """Say that a file is gone."""
-        return self.page("error.html", 404, title="404", text="This is no longer there: it may have been swept.")
+    def broken(self, request: Request, error: Exception) -> Response:
+        """Say that something stored or set is not as it must be, and what to do. The details are for the log."""
+        log.error("console.broken", path=request.url.path, kind=type(error).__name__, error=str(error))
+        text = next((words for kind, words in _BROKEN.items() if isinstance(error, kind)), "That did not work.")
+        return self.page("error.html", 500, title="500", text=text, hint=_WHAT_TO_DO)
 
-    def outage(self, _request: Request, _error: Exception) -> Response:
-        """Say that the ledger is down."""
-        text = "The ledger does not answer just now. Try again in a moment."
-        return self.page("error.html", 503, title="503", text=text)
+    def outage(self, request: Request, error: Exception) -> Response:
+        """Say that the ledger or the disk is down."""
+        log.error("console.outage", path=request.url.path, error=str(error))
+        text = "The ledger or the disk does not answer just now. Try again in a moment."
+        return self.page("error.html", 503, {"retry-after": "10"}, title="503", text=text)
 
-    def fault(self, _request: Request, _error: Exception) -> Response:
+    def fault(self) -> Response:
         """Say that the fault is ours."""
         text = "The console met a fault of its own; its log says where."
         return self.page("error.html", 500, title="500", text=text)
+
+
+def require_length(request: Request, most: int) -> None:
+    """Refuse a body that is too large before it is read.
+
+    Args:
+        most: In bytes.
+
+    Raises:
+        HTTPException: 413, it is larger, or does not say how large it is.
+    """
+    length = request.headers.get("content-length", "")
+    if not length.isdecimal() or int(length) > most:
+        unit, size = ("MB", most >> 20) if most >> 20 else ("kB", most >> 10)
+        raise HTTPException(413, f"What is sent here may hold {size} {unit}.")
+
+
+def kept(reports: Reports, path: str) -> bytes:
+    """Return a report's file.
+
+    Raises:
+        HTTPException: 404, it was swept.
+        ContractError: The ledger's path leads out of the folder of reports.
+        OutageError: The disk refuses.
+    """
+    try:
+        return reports.read(path)
+    except DataError:  # a file is there, or it is not: nothing else about one is data
+        raise HTTPException(404, SWEPT) from None
+
+
+def is_swept(reports: Reports, path: str) -> bool:
+    """Tell whether a report's file is gone; a path that leads nowhere is no sweeping, and its own page says so."""
+    try:
+        return reports.size(path) is None
+    except ContractError:
+        return False
 
 
 def templates() -> jinja2.Environment:

@@ -2,12 +2,12 @@
 
 import math
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import orjson
@@ -16,7 +16,6 @@ import structlog
 from refit.errors import DataError, OutageError, RefitError
 from refit.loop.wiring import World
 from refit.settings import Settings
-from refit.store.predictions import Predictions
 from refit.store.rows import PredictionRow
 from refit.store.segments import Part, Segment, quarantine, segments, sole_mover, sweep_unborn
 
@@ -26,6 +25,14 @@ LAST_SECONDS: Final = 30.0
 """How long the end of the service may wait for the last step."""
 
 log = structlog.get_logger()
+
+
+class Predictions(Protocol):
+    """Where predictions go: the ledger."""
+
+    def keep_predictions(self, rows: Sequence[PredictionRow]) -> int:
+        """Keep predictions, each once by its id; return how many are new."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +82,21 @@ def move(ledger: Predictions, folder: Path) -> Moved:
     done = Moved()
     trouble: OutageError | None = None
     for segment in segments(folder):
-        abandoned = segment.abandoned()  # asked first: then nothing is added to what is read next
         try:
+            abandoned = segment.abandoned()  # asked first: then nothing is added to what is read next
             part = segment.read()
         except FileNotFoundError:
             continue
-        except OutageError as error:
-            trouble = trouble or error
+        except (RefitError, OSError) as error:
+            trouble = trouble or _outage(segment, error)
             continue
         rows, unfit = _rows(part)
         n_new, refused = _keep(ledger, rows)
         unfit += [orjson.dumps([_entry(row)]) for row in refused]
         try:
             _settle(folder, segment, part, unfit, abandoned=abandoned)
-        except OutageError as error:
-            trouble = trouble or error
+        except (RefitError, OSError) as error:
+            trouble = trouble or _outage(segment, error)
         done += Moved(n_new, len(rows) - len(refused) - n_new, len(unfit))
     if trouble is not None:
         raise trouble
@@ -196,6 +203,11 @@ def prediction_row(entry: object) -> PredictionRow:
     )
 
 
+def _outage(segment: Segment, error: RefitError | OSError) -> OutageError:
+    why = f"{segment.path}: {error.strerror}" if isinstance(error, OSError) else str(error)
+    return OutageError(f"{why}; the rest of the decision log is moved meanwhile")
+
+
 def _rows(part: Part) -> tuple[list[PredictionRow], list[bytes]]:
     """Return the predictions of a part, and the lines that are none."""
     rows, unfit = [], list(part.broken)
@@ -264,7 +276,7 @@ def _number(entry: dict[str, Any], key: str) -> float | None:
 def _parsed(entry: dict[str, Any], key: str, parse: Callable[[str], Any]) -> Any:
     try:
         return parse(_text(entry, key))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise DataError(f"{key}: cannot be read") from None
 
 
@@ -272,4 +284,4 @@ def _moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError("no zone")
-    return moment
+    return moment.astimezone(UTC)

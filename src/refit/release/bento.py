@@ -23,6 +23,7 @@ import yaml
 from refit.errors import OutageError, ReleaseError
 from refit.scoring.blend import BLEND_FILE
 from refit.scoring.model import SKOPS_FILE
+from refit.store.atomic import keep
 
 CODE: Final = Path("src")
 BUNDLE: Final = CODE / "bundle"
@@ -190,11 +191,15 @@ def _environment(home: Path) -> dict[str, str]:
 
 
 def _move(built: Path, goal: Path) -> None:
+    """Move it into place once the disk holds it: the ledger will say for good that it is there."""
+    for path in (*built.rglob("*"), built):
+        keep(path)
     try:
         built.rename(goal)
     except OSError:
         if not goal.is_dir():  # else another process built the same one first
             raise
+    keep(goal.parent)
 
 
 def _difference(bundle_folder: Path, carried: Path) -> str | None:

@@ -1,5 +1,6 @@
 """A generation as its supervisor sees it: a process, a line of commands, and what it says."""
 
+import errno
 import json
 import os
 import signal
@@ -26,6 +27,7 @@ PROBE_SECONDS: Final = 2.0
 LINE: Final = 4096
 STANDARD_ERROR: Final = 2
 
+Key = tuple[int, str, str]
 News = Literal["passed", "live", "refused", "ended"]
 
 
@@ -33,7 +35,8 @@ News = Literal["passed", "live", "refused", "ended"]
 class Release:
     """What shall be live: its number in the ledger, the bundle's version, its Bento, and what that must answer.
 
-    Without `golden` it must answer what the bundle in the Bento says.
+    Without `golden` it must answer what the bundle in the Bento says. `live_since` is the Unix time since which it is
+    live on this machine, where a process before this one made it so.
     """
 
     id: int
@@ -41,6 +44,12 @@ class Release:
     bento_tag: str
     bento_path: Path
     golden: Sequence[GoldenRecord] | None = None
+    live_since: float | None = None
+
+    @property
+    def key(self) -> Key:
+        """What tells it from every other; a ledger put back from a back-up gives a number a second time."""
+        return self.id, self.version, self.bento_tag
 
 
 class Child:
@@ -68,6 +77,7 @@ class Child:
 
         Raises:
             ReleaseError: The Bento is not there, or carries nothing to check it by.
+            OSError: The system lets us have no process, socket or thread.
         """
         if not release.bento_path.is_dir():
             raise ReleaseError(f"{release.bento_tag}: there is no Bento in {release.bento_path}")
@@ -94,7 +104,13 @@ class Child:
                 pass_fds=(control.fileno(), check.fileno()),
                 start_new_session=True,  # Ctrl-C is the supervisor's to hear; it then ends this in good order
             )
-        threading.Thread(target=self._follow, name=f"generation {self.process.pid}", daemon=True).start()
+        try:
+            threading.Thread(target=self._follow, name=f"generation {self.process.pid}", daemon=True).start()
+        except RuntimeError:  # as many threads as the system lets us have
+            self._ended("")
+            self._control.close()
+            self._check.close()
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
 
     def serve(self, listener: socket.socket) -> None:
         """Let it take connections from `listener`."""
@@ -132,9 +148,10 @@ class Child:
             try:
                 self._prove()
             except ReleaseError as error:
-                self.kill()
-                self.process.wait()
-                self._tell(self, "refused", str(error))
+                self._tell(self, "refused", self._ended(str(error)))
+                return
+            except Exception as error:  # noqa: BLE001 - a thread's entrance: a trial nobody follows would never end
+                self._tell(self, "refused", self._ended(f"could not be checked: {type(error).__name__}"))
                 return
             self._tell(self, "passed", "")
             self._tell(self, "ended", self._lived())
@@ -150,6 +167,8 @@ class Child:
             return self._ended(f"did not take connections within {LIVE_SECONDS:g} s")
         except ReleaseError as error:
             return self._ended(f"ended, because it hung or went wrong: {error}")
+        except Exception as error:  # noqa: BLE001 - as in `_follow`
+            return self._ended(f"ended, because it could not be watched: {type(error).__name__}")
         return _how_ended(self._wait())
 
     def _watch(self) -> None:

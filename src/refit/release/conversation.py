@@ -11,6 +11,8 @@ from refit.errors import OutageError
 from refit.release.child import Release
 
 LAST_WORD_SECONDS: Final = 2.0
+LONGEST_PAUSE_SECONDS: Final = 8.0
+MOST_FAILURES: Final = 16
 
 log = structlog.get_logger()
 
@@ -19,11 +21,25 @@ class Conversation:
     """Asks again and again which release is desired, and reports what became of each until the report is taken."""
 
     def __init__(
-        self, desired: Callable[[], Release | None], heard: Callable[[Release | None], None], poll_seconds: float
+        self,
+        desired: Callable[[], Release | None],
+        heard: Callable[[Release | None], None],
+        poll_seconds: float,
+        unheard: Callable[[Exception], None] = lambda _: None,
     ) -> None:
+        """Prepare.
+
+        Args:
+            desired: Asked every `poll_seconds`, and less and less often while it raises.
+            heard: Told what it answered.
+            poll_seconds: How long to wait between two questions.
+            unheard: Told why there was no answer, each time.
+        """
         self._desired = desired
         self._heard = heard
+        self._unheard = unheard
         self._poll_seconds = poll_seconds
+        self._failures = 0
         self._reports: deque[Callable[[], None]] = deque()
         self._wake = threading.Event()
         self._ending = False
@@ -50,8 +66,11 @@ class Conversation:
         while not self._ending:
             self._wake.clear()
             self._turn()
-            self._wake.wait(self._poll_seconds)
+            self._wake.wait(self._pause())
         self._turn()
+
+    def _pause(self) -> float:
+        return min(self._poll_seconds * 2.0**self._failures, max(self._poll_seconds, LONGEST_PAUSE_SECONDS))
 
     def _turn(self) -> None:
         try:
@@ -61,13 +80,13 @@ class Conversation:
             if not self._ending:
                 self._heard(self._desired())
         except OutageError as error:
-            self._in_trouble(str(error))
+            self._in_trouble(error, str(error))
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the ledger, what is live stays live
-            self._in_trouble(f"{type(error).__name__}: {error}")
+            self._in_trouble(error, f"{type(error).__name__}: {error}")
         else:
             if self._trouble:
                 log.info("release.ledger_back")
-            self._trouble = ""
+            self._failures, self._trouble = 0, ""
 
     def _deliver(self, report: Callable[[], None]) -> None:
         try:
@@ -77,7 +96,11 @@ class Conversation:
         except Exception:
             log.exception("release.report_lost")  # a retry would fail the same way, and keep all later ones waiting
 
-    def _in_trouble(self, why: str) -> None:
+    def _in_trouble(self, error: Exception, why: str) -> None:
         if why != self._trouble:
             log.warning("release.ledger_unreachable", why=why, then="what is live stays live; it is asked again")
-        self._trouble = why
+        self._failures, self._trouble = min(self._failures + 1, MOST_FAILURES), why
+        try:
+            self._unheard(error)
+        except Exception:
+            log.exception("release.unheard")  # this thread must go on asking

@@ -54,6 +54,14 @@ NICE: Final = 5
 AUTOGROUP_TRIES: Final = 5
 AUTOGROUP_SECONDS: Final = 0.1
 FULL: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+BROKEN: Final = frozenset(
+    {
+        *(errno.EINTR, errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENOPROTOOPT, errno.EOPNOTSUPP),
+        *(errno.ENETDOWN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT),
+    }
+)
+"""What accept(2) says of a connection that is gone already; the next one may be sound."""
+BACKLOG: Final = 4096
 
 log = logging.getLogger("refit.generation")
 
@@ -138,12 +146,16 @@ class Acceptor:
         task.add_done_callback(self._opened)
 
     def _accept(self) -> None:
-        while self._listener is not None:
+        for _ in range(BACKLOG):
+            if self._listener is None:
+                return
             try:
                 connection, _ = self._listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            except BlockingIOError:
                 return
             except OSError as error:
+                if error.errno in BROKEN:
+                    continue
                 if error.errno not in FULL:
                     raise
                 log.warning("no room for another connection; it waits")
@@ -226,7 +238,6 @@ class Generation:
         serving = loop.create_task(self._server.serve(sockets=[]))
         while not self._server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for its start
             await asyncio.sleep(TICK)
-        loop.add_signal_handler(signal.SIGTERM, self._leave, LAST_SECONDS, True)  # noqa: FBT003 - a callback's argument
         self._boss.attach(self._obey)
         self._acceptor.open(check, self._own_line)
         self._boss.tell("checking")
@@ -270,6 +281,8 @@ class Generation:
     def _obey(self, command: str, listener: socket.socket | None) -> None:
         word, _, rest = command.partition(" ")
         if word == "serve" and listener is not None:
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGTERM, self._leave, LAST_SECONDS, True)  # noqa: FBT003 - a callback's argument
             self._acceptor.listen(listener)
             self._boss.tell("live")
         elif word == "told":
@@ -279,9 +292,9 @@ class Generation:
 
     def _leave(self, seconds: float, last: bool) -> None:
         """Take no more connections; who waits goes to the successor, or in here where there is none."""
-        self._acceptor.close(empty=last)
         self._leaving.set()
         self._deadline = min(self._deadline, asyncio.get_running_loop().time() + seconds)
+        self._acceptor.close(empty=last)
 
 
 def main() -> None:
@@ -301,6 +314,8 @@ def main() -> None:
         stream=sys.stderr,
     )
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to hear
+    # Until it serves, so is this one: whoever ends a whole group must not make it look as if it could not start.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     boss = Boss(socket.socket(fileno=given.control))
     try:
         generation = Generation(_loaded(given.bento), boss)

@@ -9,11 +9,11 @@ from typing import Final
 
 import structlog
 
-from refit.errors import ReleaseError
-from refit.release.child import Child, News, Release
+from refit.errors import OutageError, ReleaseError
+from refit.release.child import Child, Key, News, Release
 from refit.release.conversation import Conversation
 from refit.release.listening import ended_by_signals, listening
-from refit.release.placeholder import Placeholder
+from refit.release.placeholder import NOBODY, Placeholder
 from refit.scoring.keys import SHORT, VARIABLE, Keys
 
 __all__ = ["Release", "Supervisor"]
@@ -27,6 +27,10 @@ MAX_LEAVING: Final = 4
 """So many old generations may wait for their clients; the eldest beyond that is told to hurry."""
 LAST_SECONDS: Final = 1.0
 IN_FLIGHT_SECONDS: Final = 35.0
+TOLD: Final = ("swaps", "refusals", "restarts", "silent_since", "unconfirmed")
+"""What the metrics show of us: three counts, since when the ledger gives no answer, and whether it has yet to confirm
+what is live; 0 where there is nothing to say."""
+SILENT: Final = f"{NOBODY}, and the ledger that names it does not answer"
 
 log = structlog.get_logger()
 
@@ -47,6 +51,7 @@ class Supervisor:
         drain_seconds: float = 30.0,
         hang_seconds: float = 10.0,
         environment: Mapping[str, str] | None = None,
+        kept: Callable[[OutageError], Release | None] = lambda _: None,
     ) -> None:
         """Prepare; nothing is bound or started yet.
 
@@ -62,6 +67,9 @@ class Supervisor:
             hang_seconds: How long the live generation may take to answer before it is taken to hang and replaced.
             environment: What each generation is told besides our own environment, `REFIT_SPOOL` and the like. Of
                 `REFIT_API_KEYS`, in either, it gets the hashes; without keys only loopback addresses are listened on.
+            kept: What to serve while `desired` has not answered once, told why it does not. Asked until it names one,
+                on the same thread as `desired`. Where that release fails it is tried again, and nobody is told that it
+                was refused: the ledger may want another one by now.
 
         Raises:
             ContractError: `REFIT_API_KEYS` holds no keys.
@@ -76,7 +84,8 @@ class Supervisor:
         self._drain_seconds = drain_seconds
         self._hang_seconds = hang_seconds
         self._events: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._ledger = Conversation(desired, self._heard, poll_seconds)
+        self._kept = kept
+        self._ledger = Conversation(desired, self._heard, poll_seconds, self._unheard)
         self._listener: socket.socket | None = None
         self._placeholder: Placeholder | None = None
         self._stops = 0
@@ -84,13 +93,15 @@ class Supervisor:
         self._current: Release | None = None
         self._live: Child | None = None
         self._live_since = 0.0
-        self._trials: dict[int, Child] = {}
+        self._unconfirmed: Release | None = None
+        self._makes_do = True
+        self._trials: dict[Key, Child] = {}
         self._leaving: dict[Child, float] = {}
         self._running: set[Child] = set()
-        self._refused: set[int] = set()
+        self._refused: set[Key] = set()
         self._crashes = 0
-        self._not_before: dict[int, float] = {}
-        self._counts: dict[str, float] = dict.fromkeys(("swaps", "refusals", "restarts"), 0)
+        self._not_before: dict[Key, float] = {}
+        self._counts: dict[str, float] = dict.fromkeys(TOLD, 0)
 
     @property
     def port(self) -> int:
@@ -158,15 +169,35 @@ class Supervisor:
         self._stops += 1
 
     def _heard(self, release: Release | None) -> None:
+        self._makes_do = False
         self._events.put(lambda: self._want(release))
+
+    def _unheard(self, error: Exception) -> None:
+        release = self._kept(error) if isinstance(error, OutageError) and self._makes_do else None
+        self._makes_do &= release is None
+        self._events.put(lambda: self._make_do(release))
 
     def _news(self, child: Child, news: News, why: str) -> None:
         self._events.put(lambda: self._hear(child, news, why))
 
     def _want(self, release: Release | None) -> None:
-        if release is not None and (self._wanted is None or self._wanted.id != release.id):
+        if release is not None and (self._wanted is None or self._wanted.key != release.key):
             log.info("release.wanted", release=release.id, version=release.version)
         self._wanted = release
+        self._unconfirmed = None
+        if self._counts["silent_since"]:
+            self._counts |= {"silent_since": 0, "unconfirmed": 0}
+            self._inform()
+
+    def _make_do(self, release: Release | None) -> None:
+        """Go on without the ledger: with what is live, or else with what was live here last."""
+        if not self._counts["silent_since"]:
+            self._counts["silent_since"] = time.time()
+            self._inform()
+        if release is not None and self._wanted is None and self._unconfirmed is None:
+            self._wanted = self._unconfirmed = release
+            self._counts["unconfirmed"] = 1
+            log.warning("release.kept_is_served", release=release.id, version=release.version)
 
     def _hear(self, child: Child, news: News, why: str) -> None:
         if news in {"refused", "ended"}:
@@ -176,7 +207,7 @@ class Supervisor:
         elif child in self._leaving:
             if news == "ended":
                 del self._leaving[child]
-        elif self._trials.get(child.release.id) is child:
+        elif self._trials.get(child.release.key) is child:
             self._tried(child, news, why)
 
     def _tried(self, child: Child, news: News, why: str) -> None:
@@ -184,7 +215,7 @@ class Supervisor:
             self._close_placeholder()
             child.serve(self._bound())
             return
-        del self._trials[child.release.id]
+        del self._trials[child.release.key]
         if news == "live":
             self._promote(child)
         else:
@@ -194,13 +225,13 @@ class Supervisor:
 
     def _promote(self, child: Child) -> None:
         release, before = child.release, self._live
-        first = self._current is None or self._current.id != release.id
+        first = not _same(self._current, release)
         self._live, self._current, self._live_since = child, release, time.monotonic()
         took = round(self._live_since - child.born, 2)
         log.info("release.live", release=release.id, version=release.version, pid=child.process.pid, seconds=took)
         if first:
             self._crashes = 0
-            self._counts["live_since"] = time.time()
+            self._counts["live_since"] = release.live_since or time.time()
             self._counts["swaps"] += before is not None
             self._ledger.report(lambda: self._on_live(release))
         self._inform()
@@ -218,10 +249,10 @@ class Supervisor:
             eldest.stop(LAST_SECONDS)
 
     def _refuse(self, release: Release, why: str) -> None:
-        if self._current is not None and release.id == self._current.id:
+        if _same(self._current, release) or _same(self._unconfirmed, release):
             self._pause(release, why)
             return
-        self._refused.add(release.id)
+        self._refused.add(release.key)
         self._counts["refusals"] += 1
         self._inform()
         log.error("release.refused", release=release.id, version=release.version, why=why)
@@ -238,31 +269,30 @@ class Supervisor:
         """Wait before the next start: twice as long each time."""
         pause = min(FIRST_PAUSE * 2**self._crashes, LONGEST_PAUSE)
         self._crashes += 1
-        self._not_before[release.id] = time.monotonic() + pause
+        self._not_before[release.key] = time.monotonic() + pause
         log.warning("release.starts_again", release=release.id, version=release.version, seconds=pause, why=why)
 
     def _reconcile(self) -> None:
         """Start what should be there, and end what should not."""
         now = time.monotonic()
         needed = self._needed()
-        for number in [number for number in self._trials if number not in needed]:
-            self._give_up(self._trials.pop(number))
-        for number, release in needed.items():
-            if number not in self._trials and now >= self._not_before.get(number, now):
+        for key in [key for key in self._trials if key not in needed]:
+            self._give_up(self._trials.pop(key))
+        for key, release in needed.items():
+            if key not in self._trials and now >= self._not_before.get(key, now):
                 self._try(release)
         for child in [child for child, deadline in self._leaving.items() if now > deadline]:
             child.kill()
         self._keep_placeholder()
 
-    def _needed(self) -> dict[int, Release]:
+    def _needed(self) -> dict[Key, Release]:
         """Return the releases that should be on trial: the one wanted, and the one that was live if it crashed."""
         needed = {}
         if self._live is None and self._current is not None:
-            needed[self._current.id] = self._current
+            needed[self._current.key] = self._current
         wanted = self._wanted
-        is_live = self._current is not None and wanted is not None and wanted.id == self._current.id
-        if wanted is not None and not is_live and wanted.id not in self._refused:
-            needed[wanted.id] = wanted
+        if wanted is not None and not _same(self._current, wanted) and wanted.key not in self._refused:
+            needed[wanted.key] = wanted
         return needed
 
     def _give_up(self, child: Child) -> None:
@@ -279,7 +309,7 @@ class Supervisor:
         except OSError as error:
             self._pause(release, f"no process can be started: {error.strerror}")
         else:
-            self._trials[release.id] = child
+            self._trials[release.key] = child
             self._running.add(child)
 
     def _keep_placeholder(self) -> None:
@@ -287,7 +317,10 @@ class Supervisor:
         nobody = self._live is None and (self._current is None or self._crashes > 1)
         ready = any(child.serving for child in self._trials.values())
         if nobody and not ready and self._placeholder is None:
-            self._placeholder = Placeholder(self._bound())
+            self._placeholder = Placeholder(self._bound(), self._why_nobody)
+
+    def _why_nobody(self) -> str:
+        return SILENT if self._counts["silent_since"] else NOBODY
 
     def _close_placeholder(self) -> None:
         if self._placeholder is not None:
@@ -320,3 +353,7 @@ class Supervisor:
         self._ledger.close()
         if self._listener is not None:
             self._listener.close()
+
+
+def _same(one: Release | None, other: Release) -> bool:
+    return one is not None and one.key == other.key

@@ -48,7 +48,7 @@ def outages_explained(url: URL, *, setting: str = "REFIT_DATABASE_URL") -> Itera
     """Turn a failure of the server at `url` into an error that says what to do.
 
     Raises:
-        OutageError: It does not answer, broke off, or is full. Names host and port, never the password.
+        OutageError: It does not answer, broke off, is full, or takes no writes. Names host and port, never the password.
         ContractError: Its user may not do what is needed.
     """
     where = f"Postgres at {url.host or 'localhost'}:{url.port or 5432}"
@@ -61,6 +61,8 @@ def outages_explained(url: URL, *, setting: str = "REFIT_DATABASE_URL") -> Itera
             raise ContractError(f"{where}: user {url.username!r} lacks a right: {message}; grant it") from None
         if isinstance(cause, psycopg2.errors.DiskFull):
             raise OutageError(f"{where}: its disk is full: {message}; make room and run again") from None
+        if isinstance(cause, psycopg2.errors.ReadOnlySqlTransaction):
+            raise OutageError(f"{where} takes no writes now: {message}; name the primary, or wait") from None
         if isinstance(cause, psycopg2.OperationalError | psycopg2.InterfaceError) or _broke_off(error):
             raise OutageError(f"{where} does not answer: {message}; start it, or set {setting}") from None
         raise
@@ -81,6 +83,7 @@ class Database:
                 "keepalives_idle": 30,
                 "keepalives_interval": 10,
                 "keepalives_count": 3,
+                "tcp_user_timeout": 60_000,
             },
             pool_pre_ping=True,
             hide_parameters=True,  # a record's values stay out of errors and logs

@@ -129,6 +129,8 @@ def _first_number(text: str) -> float:
     found = _FIRST_NUMBER.search(text)
     if found is None:
         raise ValueError("holds no number")
+    if re.match(r",\d", text[found.end() :]):
+        raise ValueError("not clear: a comma that does not part thousands")
     return _number(found.group().replace(",", ""))
 
 

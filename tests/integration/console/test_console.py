@@ -50,9 +50,9 @@ def world(server_url, tmp_path_factory):
 
 
 @contextmanager
-def console(settings, **more):
+def console(settings, log_name="console.log", **more):
     """Serve the console; give a client of it."""
-    log = settings.folder / "console.log"
+    log = settings.folder / log_name
     with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "refit.console"], env=environment(settings) | more, stdout=output, stderr=output
@@ -136,6 +136,50 @@ def test_a_file_is_kept_row_by_row_and_a_refused_row_is_not(client, world):
     assert world.ledger.count_predictions("demo") == before + 2
 
 
+def test_a_spreadsheets_file_is_scored_with_its_bad_lines_named_and_no_cell_a_formula(client, world):
+    before = world.ledger.count_predictions("demo")
+    lines = ["amount;term_months;name"] + ["9000;36;Ada"] * 2_000 + ["secret;36;=1+1", "9000;36", ";;"]
+    content = "\r\n".join(lines).encode("utf-8-sig")
+    answer = client.post("/score/demo/file", files={"file": ("a.csv", content, "text/csv")})
+    assert (answer.status_code, answer.headers["x-refit-refused"]) == (200, "2")
+    found = answer.content.decode("utf-8-sig").splitlines()
+    assert len(found) == 2_003
+    assert found[-2].startswith("secret;36;'=1+1;;;;;;;line 2002, amount: not a number")
+    assert found[-1].endswith("line 2003, the whole line: 2 cells, where the first line has 3")
+    assert world.ledger.count_predictions("demo") == before + 2_000
+
+
+def test_a_report_that_was_swept_is_gone_and_nothing_else_is(client, world):
+    row = world.ledger.reports("demo", kind="drift", limit=1)[0]
+    path = world.settings.reports / row.path_html
+    aside = path.rename(path.with_suffix(".aside"))
+    try:
+        for page in ("", "/html"):
+            answer = client.get(f"/reports/{row.id}{page}")
+            assert (answer.status_code, "swept" in answer.text) == (404, True)
+        assert "swept" in client.get("/reports").text
+    finally:
+        aside.rename(path)
+    assert client.get(f"/reports/{row.id}").status_code == 200
+
+
+def test_a_live_model_that_was_altered_is_a_fault_that_says_what_to_do(world, live):
+    (path,) = world.settings.bundles.glob(f"*/{live}/bundle.json")
+    kept = path.read_bytes()
+    settings = Settings.model_validate(world.settings.model_dump() | {"console_port": free_port()})
+    path.write_bytes(kept + b" ")
+    try:
+        with console(settings, "console-altered.log") as client:
+            answer = client.get("/score/demo")
+            assert answer.status_code == 500
+            assert "refit doctor" in answer.text
+            assert "bundle.json" not in answer.text
+            assert client.get("/").status_code == 200
+        assert "altered since it was written" in (settings.folder / "console-altered.log").read_text()
+    finally:
+        path.write_bytes(kept)
+
+
 def test_prometheus_can_read_what_the_night_left(client):
     families = {family.name: family for family in text_string_to_metric_families(client.get("/metrics").text)}
     by_column = {sample.labels["column"]: sample.value for sample in families["refit_psi"].samples}
@@ -182,7 +226,7 @@ def test_with_a_token_only_who_has_it_reads_and_a_framed_report_brings_its_own_k
         world.settings.model_dump() | {"console_port": free_port(), "console_token": SecretStr(TOKEN)}
     )
     first, other = (row.id for row in world.ledger.reports("demo", limit=2))
-    with console(settings, REFIT_CONSOLE_TOKEN=TOKEN) as client:
+    with console(settings, "console-token.log", REFIT_CONSOLE_TOKEN=TOKEN) as client:
         assert client.get("/", headers=REFUSES).status_code == 401
         assert client.get("/metrics", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
         asked = client.get("/", headers={"accept": "text/html"})

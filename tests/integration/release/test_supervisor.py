@@ -338,6 +338,30 @@ def refuses(port: int) -> bool:
     return False
 
 
+def test_a_release_on_trial_is_not_refused_because_somebody_told_every_process_to_end(bentos, tmp_path):
+    """As systemd does by default: it tells a service's whole group, and the supervisor may hear of it last."""
+    reached, go_on = tmp_path / "reached", tmp_path / "go on"
+    waits = f"""
+import pathlib, time
+pathlib.Path({str(reached)!r}).touch()
+while not pathlib.Path({str(go_on)!r}).exists():
+    time.sleep(0.01)
+"""
+    plain = (bentos[0].path / "src" / "bentos" / "application.py").read_text()
+    slow = broken(bentos[0], tmp_path, "bentos/application.py", waits + plain)
+    ledger = FakeLedger(bentos[0].release(1, bento_path=slow))
+    with supervised(ledger, start_seconds=PATIENCE) as supervisor:
+        wait_until(reached.exists)
+        (generation,) = (one for one in generations() if str(slow) in one.cmdline())
+        generation.terminate()
+        go_on.touch()
+        wait_until(lambda: ledger.live or ledger.refused)
+        assert (ledger.live, ledger.refused) == ([1], {})
+        generation.terminate()  # one that serves ends well, and another takes its place
+        wait_until(lambda: gone([generation]))
+        assert ask(supervisor.port, "GET", "/readyz")[0] == 200
+
+
 def test_a_killed_supervisor_leaves_no_process_and_no_port_behind(bentos):
     port = free_port()
     with supervisor_process(bentos[0].release(1), port) as (process, children):

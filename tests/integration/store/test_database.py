@@ -2,6 +2,7 @@ import os
 import signal
 from contextlib import closing
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg2
 import pytest
@@ -92,3 +93,12 @@ def test_closing_lets_go_of_every_connection(database_url):
     ledger.close()
     with closing(psycopg2.connect(database_url)):
         assert run(database_url, count) == [(0,)]
+
+
+@pytest.mark.usefixtures("ledger")
+def test_a_server_that_takes_no_writes_is_an_outage(database_url):
+    sign = "&" if "?" in database_url else "?"
+    with Ledger(f"{database_url}{sign}options=-cdefault_transaction_read_only%3Don") as replica:
+        assert replica.watermark("sba") is None
+        with pytest.raises(OutageError, match=r"takes no writes now: .*read-only transaction; name the primary"):
+            replica.take_decision(uuid4(), by="it", outcome="promote")

@@ -81,12 +81,19 @@ class FakeLedger:
 class FakeReports:
     files: dict[str, bytes] = field(default_factory=dict)
 
+    def size(self, path):
+        self._within(path)
+        return len(self.files[path]) if path in self.files else None
+
     def read(self, path):
-        if ".." in path:
-            raise ContractError("a report's path must lie in the folder of reports")
+        self._within(path)
         if path not in self.files:
             raise DataError(f"there is no report {path}")
         return self.files[path]
+
+    def _within(self, path):
+        if ".." in path:
+            raise ContractError("a report's path must lie in the folder of reports")
 
 
 class FakeScorer(Scorer):

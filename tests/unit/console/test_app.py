@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from refit.console.app import create_app
-from refit.errors import OutageError
+from refit.errors import ContractError, DataError, OutageError, ReleaseError
 from refit.store.rows import DecisionRow, ReleaseRow, ReportRow, RunRow
 from refit.usecase.catalogue import find
 from tests.unit.console.browser import Browser
@@ -172,17 +172,65 @@ def test_what_is_not_there_is_a_clean_404(client, path):
     assert "Traceback" not in answer.text
 
 
-def test_a_swept_report_is_a_clean_404(client, reports, report):
+@pytest.mark.parametrize("page", ["", "/html", "/json"])
+def test_a_swept_report_is_a_clean_404(client, reports, report, page):
     reports.files.clear()
-    answer = client.get(f"/reports/{report.id}/html")
+    answer = client.get(f"/reports/{report.id}{page}")
     assert answer.status_code == 404
     assert "swept" in answer.text
 
 
-def test_a_path_in_the_ledger_that_leads_out_of_the_store_is_not_followed(client, ledger):
+def test_a_swept_report_stays_in_the_list_without_its_links(client, reports, report):
+    reports.files.clear()
+    page = client.get("/reports").text
+    assert f'{report.title} <span class="quiet">swept</span>' in page
+    assert f'href="/reports/{report.id}' not in page
+
+
+def test_a_path_in_the_ledger_that_leads_out_of_the_store_is_not_followed_and_no_page_of_ours_hides_it(client, ledger):
     bad = ReportRow(usecase="demo", kind="drift", as_of=AS_OF, path_html="../../secret.html", title="x")
     ledger.kept_reports.append(bad)
-    assert client.get(f"/reports/{bad.id}/html").status_code == 404
+    answer = client.get(f"/reports/{bad.id}/html")
+    assert answer.status_code == 500
+    assert "swept" not in answer.text
+    assert "an entry of the ledger is wrong" in answer.text
+    assert "secret" not in answer.text
+    assert client.get("/reports").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ContractError("usecases/demo.yaml: no such key /home/secret"), "trying again cannot help"),
+        (DataError("/home/secret/model.json: altered since it was written"), "absent or altered"),
+        (ReleaseError("demo-secret is not in the ledger"), "does not know the model"),
+    ],
+    ids=["contract", "data", "release"],
+)
+def test_what_is_broken_is_said_with_what_to_do_and_never_called_swept(client, ledger, error, words, capsys):
+    ledger.broken = error
+    answer = client.get("/")
+    assert answer.status_code == 500
+    assert words in answer.text
+    assert "refit doctor" in answer.text
+    assert "swept" not in answer.text
+    assert "secret" not in answer.text
+    assert "Traceback" not in answer.text
+    assert "secret" in capsys.readouterr().out  # the log has what the page keeps to itself
+
+
+def test_a_report_of_a_use_case_that_is_no_more_leads_back_to_all_reports(client, ledger, reports):
+    old = ReportRow(usecase="gone", kind="drift", as_of=AS_OF, path_html="gone.html", title="x", created_at=AS_OF)
+    ledger.kept_reports.append(old)
+    reports.files["gone.html"] = b"<html></html>"
+    assert '<a href="/reports">All reports</a>' in client.get(f"/reports/{old.id}").text
+
+
+@pytest.mark.parametrize("path", ["/login", "/score/demo"])
+def test_what_is_sent_is_not_read_where_it_is_larger_than_any_form(ledger, reports, path):
+    app = create_app(ledger, reports, [find("demo")], FakeScorer(), token=None if path != "/login" else "t" * 16)
+    answer = Browser(app).post(path, content=b"token=" + b"x" * (1 << 20))
+    assert answer.status_code == 413
 
 
 @pytest.mark.parametrize("method", ["post", "put", "delete", "patch"])

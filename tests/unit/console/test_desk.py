@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from refit.console.app import create_app
-from tests.unit.bentos.conftest import OF_CLASSES, USECASE, Thirds, bundle
+from refit.errors import DataError
+from tests.unit.bentos.conftest import OF_CLASSES, USECASE, FaultyModel, Thirds, bundle
 from tests.unit.console.browser import Browser
 from tests.unit.console.fakes import FakeLedger, FakeReports, FakeScorer
 
@@ -24,7 +25,9 @@ def ledger():
 def client(ledger) -> Browser:
     scorer = FakeScorer(ledger, toy=bundle(), thirds=bundle(Thirds(), OF_CLASSES))
     usecases = [USECASE, OF_CLASSES, USECASE.model_copy(update={"name": "empty", "title": "Nothing yet"})]
-    return Browser(create_app(ledger, FakeReports(), usecases, scorer, now=lambda: NOW))
+    found = Browser(create_app(ledger, FakeReports(), usecases, scorer, now=lambda: NOW))
+    found.scorer = scorer
+    return found
 
 
 def test_the_form_asks_for_every_input_as_the_contract_says(client):
@@ -92,7 +95,7 @@ def test_a_wrong_field_is_named_beside_it_and_nothing_is_scored(client, ledger, 
 def test_several_classes_are_shown_with_their_shares_and_without_points(client, ledger):
     answer = client.post("/score/thirds", data=GOOD | {"amount": "600"})
     assert answer.status_code == 200
-    for expected in ("<dt>x</dt>", "60.0%", "20.0%"):
+    for expected in ('<th scope="row">x</th>', "The most likely of 3", "60.0%", "20.0%"):
         assert expected in answer.text
     assert "Points" not in answer.text
     assert ledger.kept_predictions[0].probabilities == pytest.approx({"x": 0.6, "y": 0.2, "z": 0.2})
@@ -130,8 +133,8 @@ def test_a_line_that_is_refused_says_why_and_the_others_are_scored(client, ledge
     answer = upload(client, "amount,owner\n-5,yes\n250,maybe\n100,no\n")
     assert answer.headers["x-refit-refused"] == "2"
     wrong, strange, good = rows(answer)
-    assert wrong["refused_because"].startswith("amount: ")
-    assert strange["refused_because"].startswith("owner: ")
+    assert wrong["refused_because"] == "line 2, amount: below 0"
+    assert strange["refused_because"].startswith("line 3, owner: ")
     assert (good["decision"], wrong["decision"]) == ("approve", "")
     assert len(ledger.kept_predictions) == 1
 
@@ -148,17 +151,94 @@ def test_the_classes_of_a_file_have_a_column_each(client):
         ("", "no applicant"),
         ("amount\n", "no applicant"),
         ("owner\nyes\n", "lacks amount"),
-        (b"amount\n\xff\xfe", "not UTF-8"),
-        ('amount\n"25', "no CSV"),
+        (b"amount\n1\n\xe4", "line 3 is not UTF-8 text: choose the other encoding"),
+        ('amount\n"25', "no CSV from line 2 on"),
+        ("amount,amount\n1,2\n", "names amount twice"),
+        ("amount,owner\n1\n2,yes,3\n", "no line has as many cells as the first, 2, parted by commas"),
         ("amount\n" + "1\n" * 10_001, "10,000 at most"),
     ],
-    ids=["empty", "only a header", "a needed column is absent", "not text", "no csv", "too many"],
+    ids=[
+        "empty",
+        "only a header",
+        "a needed column is absent",
+        "not text",
+        "no csv",
+        "twice",
+        "no whole line",
+        "too many",
+    ],
 )
 def test_a_file_that_cannot_be_scored_says_why(client, ledger, content, why):
     answer = upload(client, content)
     assert answer.status_code == 400
     assert why in answer.text
     assert ledger.kept_predictions == []
+
+
+def test_ten_thousand_lines_come_back_with_each_bad_one_named_by_line_and_field_and_no_value(client, ledger):
+    bad = {2: "secret,yes", 5_000: "99999,yes", 10_001: "250,perhaps"}
+    lines = [bad.get(line, "250,yes") for line in range(2, 10_002)]
+    answer = upload(client, "amount,owner\n" + "\n".join(lines))
+    assert answer.headers["x-refit-refused"] == "3"
+    why = {row["refused_because"] for row in rows(answer)} - {""}
+    assert why == {
+        "line 2, amount: not a number",
+        "line 5000, amount: above 1000",
+        "line 10001, owner: not one of yes, no",
+    }
+    assert len(ledger.kept_predictions) == 9_997
+
+
+def test_a_file_in_an_older_encoding_is_read_where_the_analyst_says_so(client):
+    content = {"file": ("a.csv", "amount;name\n250;Zo\u00eb\n".encode("cp1252"), "text/csv")}
+    assert client.post("/score/toy/file", files=content).status_code == 400
+    answer = client.post("/score/toy/file", files=content, data={"encoding": "cp1252"})
+    assert answer.status_code == 200
+    assert answer.content.decode("utf-8-sig").splitlines()[1].startswith("250;Zo\u00eb;0.25;")
+    assert client.post("/score/toy/file", files=content, data={"encoding": "rot13"}).status_code == 400
+
+
+def test_nothing_chosen_is_said_beside_the_form(client):
+    answer = client.post("/score/toy/file", files={"other": ("a.csv", b"x", "text/csv")})
+    assert answer.status_code == 400
+    assert "The file was not scored: the file holds no applicant" in answer.text
+
+
+def test_the_file_to_begin_with_can_be_scored_as_it_is(client):
+    blank = client.get("/score/toy/applicants.csv")
+    assert 'filename="toy-applicants.csv"' in blank.headers["content-disposition"]
+    (row,) = rows(upload(client, blank.text))
+    assert (row["decision"], row["refused_because"]) == ("approve", "")
+
+
+def test_a_live_model_that_cannot_be_read_is_no_404(client, monkeypatch):
+    def altered(_usecase):
+        raise DataError("/home/bundles/toy/model.json: altered since it was written")
+
+    monkeypatch.setattr(client.scorer, "bundle", altered)
+    for answer in (client.get("/score/toy"), client.post("/score/toy", data=GOOD), upload(client, "amount\n1\n")):
+        assert answer.status_code == 500
+        assert "refit doctor" in answer.text
+        assert "/home" not in answer.text
+
+
+def test_a_fault_while_scoring_leaves_its_place_in_the_log_and_no_value(client, capsys, caplog):
+    client.scorer.bundles["toy"] = bundle(FaultyModel())
+    for answer in (client.post("/score/toy", data=GOOD | {"amount": "777.25"}), upload(client, "amount\n777.25\n")):
+        assert answer.status_code == 500
+        assert "a fault of its own" in answer.text
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+    told = capsys.readouterr()
+    logged = told.out + told.err + caplog.text
+    assert "ValueError" in logged
+    assert "probability" in logged
+    assert "777.25" not in logged
+
+
+def test_the_pages_own_name_says_what_happened(client):
+    assert "<title>Score an applicant - refit</title>" in client.get("/score/toy").text
+    assert "<title>To mend: Score an applicant - refit</title>" in client.post("/score/toy", data={}).text
+    assert "<title>Approve, toy, " in client.post("/score/toy", data=GOOD).text
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_read(client):

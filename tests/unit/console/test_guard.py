@@ -2,9 +2,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from refit.console.__main__ import serve
+from refit.console.__main__ import serve, warm
 from refit.console.app import create_app
-from refit.errors import ContractError
+from refit.errors import ContractError, DataError
 from refit.loop.report_key import report_key
 from refit.settings import Settings
 from refit.store.rows import ReportRow
@@ -82,3 +82,14 @@ def test_a_reports_own_key_opens_that_report_and_nothing_else(client, report):
 def test_off_loopback_it_does_not_start_without_a_good_token(token, why, tmp_path):
     with pytest.raises(ContractError, match=why):
         serve(Settings(home=tmp_path, host="0.0.0.0", console_token=token))  # noqa: S104 - it must not bind
+
+
+def test_a_model_that_cannot_be_read_keeps_no_other_from_being_read_ahead():
+    class Noted(FakeScorer):
+        def bundle(self, usecase):
+            asked.append(usecase)
+            raise DataError("model.json: altered since it was written")
+
+    asked = []
+    warm(Noted(), ["demo", "sba"])
+    assert asked == ["demo", "sba"]

@@ -1,6 +1,7 @@
 """Pages on models, releases, drift over time, and the trade-off."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import numpy as np
@@ -110,8 +111,12 @@ def ledger():
 
 
 @pytest.fixture
-def client(ledger) -> Browser:
-    reports = FakeReports({f"demo/{NEW}/card.html": b"<html>the card</html>"})
+def reports():
+    return FakeReports({f"demo/{NEW}/card.html": b"<html>the card</html>"})
+
+
+@pytest.fixture
+def client(ledger, reports) -> Browser:
     return Browser(create_app(ledger, reports, [find("demo"), find("sba")], FakeScorer(), now=lambda: NOW))
 
 
@@ -150,10 +155,41 @@ def test_two_models_stand_side_by_side(client):
 
 
 @pytest.mark.parametrize(
-    "query", ["", f"?version={OLD}", f"?version={OLD}&version=nobody", "?version=a&version=b&version=c"]
+    ("query", "status", "why"),
+    [
+        ("", 400, "Tick two models"),
+        (f"?version={OLD}", 400, "1 came"),
+        ("?version=a&version=b&version=c", 400, "3 came"),
+        (f"?version={OLD}&version=nobody", 404, "no model of that version"),
+    ],
+    ids=["none", "one", "three", "an unknown one"],
 )
-def test_anything_but_two_known_models_cannot_be_compared(client, query):
-    assert client.get(f"/compare{query}").status_code == 404
+def test_anything_but_two_known_models_cannot_be_compared(client, query, status, why):
+    answer = client.get(f"/compare{query}")
+    assert answer.status_code == status
+    assert why in answer.text
+
+
+def test_models_of_two_use_cases_are_not_taken_for_rivals(client, ledger):
+    assert "two use cases" not in client.get(f"/compare?version={OLD}&version={NEW}").text
+    ledger.kept_bundles[0] = replace(ledger.kept_bundles[0], usecase="sba")
+    assert "models of two use cases, demo and sba" in client.get(f"/compare?version={OLD}&version={NEW}").text
+
+
+def test_models_without_a_threshold_are_compared_without_one(client, ledger):
+    for kept in ledger.kept_bundles:
+        kept.card.update(curves={}, threshold=0.5)
+    page = client.get(f"/compare?version={OLD}&version={NEW}").text
+    assert page.count("<td>-</td>") >= 2
+    assert "<td>0.5</td>" not in page
+
+
+def test_a_card_that_is_gone_leaves_the_figures_in_its_place(client, reports):
+    reports.files.clear()
+    page = client.get(f"/models/{NEW}").text
+    assert "<iframe" not in page
+    assert "On the newest matured records" in page
+    assert client.get(f"/models/{NEW}/card").status_code == 404
 
 
 def test_releases_are_listed_with_their_reasons(client):
@@ -215,3 +251,11 @@ def test_prometheus_finds_the_newest_night_as_gauges(client):
         'refit_promised{metric="roc_auc",use_case="demo"} 0.74',
     ):
         assert line in text
+
+
+def test_after_a_rollback_the_overview_and_the_metrics_tell_the_models_own_age(client, ledger):
+    ledger.kept_bundles[1] = replace(ledger.kept_bundles[1], as_of=NOW - timedelta(days=16))
+    assert "16 days old" in client.get("/").text
+    assert "2026-03-01" in client.get("/").text
+    age = f'refit_champion_age_seconds{{use_case="demo"}} {16 * 86_400:.7g}'
+    assert age in client.get("/metrics").text.replace("1.3824e+06", "1382400")

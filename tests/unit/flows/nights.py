@@ -36,8 +36,13 @@ def drift(*columns, score=None):
     return Drift(9000, 1234, columns or (column("income", "stable", 0.01),), score)
 
 
+def about(column, why):
+    return Reason("minor_drift", why, column)
+
+
 def monitored(action="none", *, reasons=("nothing moved",), seen=None, report_id="r-1"):
-    decided = Decision(action, tuple(Reason("minor_drift", why) for why in reasons))
+    """Return what monitoring gave; a reason is a text, or comes from `about`."""
+    decided = Decision(action, tuple(about(None, why) if isinstance(why, str) else why for why in reasons))
     return Monitored("d-1", decided, seen, report_id, 9000, 1234)
 
 

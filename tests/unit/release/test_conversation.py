@@ -5,7 +5,7 @@ import pytest
 
 from refit.errors import OutageError
 from refit.release.child import Release
-from refit.release.conversation import Conversation
+from refit.release.conversation import LONGEST_PAUSE_SECONDS, Conversation
 
 ONE, TWO = (Release(number, f"v{number}", f"refit_toy:v{number}", Path("nowhere")) for number in (1, 2))
 
@@ -17,7 +17,8 @@ class Talk:
         self._says = list(says)
         self.heard: list[object] = []
         self.asked = threading.Semaphore(0)
-        self.conversation = Conversation(self._desired, self.heard.append, 0.001)
+        self.unheard: list[Exception] = []
+        self.conversation = Conversation(self._desired, self.heard.append, 0.001, self.unheard.append)
 
     def _desired(self):
         self.asked.release()
@@ -51,6 +52,41 @@ def test_a_ledger_in_trouble_is_asked_again_and_heard_once_it_is_back(talking, f
     talk.turns(6)
     assert talk.heard[0] == ONE
     assert talk.heard[1] == TWO
+
+
+def test_each_question_without_an_answer_is_told_with_its_reason(talking):
+    faults = [OutageError("down"), RuntimeError("a fault of ours")]
+    talk = talking(*faults, ONE)
+    talk.turns(4)
+    assert talk.unheard == faults
+
+
+def test_a_fault_of_whoever_is_told_does_not_end_the_asking():
+    heard = threading.Event()
+    says = [OutageError("down"), ONE]
+
+    def desired():
+        said = says.pop(0) if len(says) > 1 else says[0]
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    conversation = Conversation(desired, lambda _: heard.set(), 0.001, lambda _: 1 / 0)
+    conversation.start()
+    assert heard.wait(5)
+    conversation.close()
+
+
+def test_a_ledger_in_trouble_is_asked_less_and_less_often_and_as_before_once_it_is_back():
+    talk = Talk(ONE)
+    pauses = [talk.conversation._pause()]
+    for _ in range(40):
+        talk.conversation._in_trouble(OutageError("down"), "down")
+        pauses.append(talk.conversation._pause())
+    assert pauses[:3] == [0.001, 0.002, 0.004]
+    assert pauses[-1] == LONGEST_PAUSE_SECONDS
+    talk.conversation._turn()
+    assert talk.conversation._pause() == 0.001
 
 
 def test_a_report_is_delivered_in_order_and_again_until_it_is_taken(talking):

@@ -1,7 +1,11 @@
 """What the supervisor decides, with generations that do as the test says."""
 
+import dataclasses
+import json
 import threading
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -71,6 +75,8 @@ class World:
         self.down = False
         self.live: list[int] = []
         self.refused: list[tuple[int, str]] = []
+        self.kept: Release | None = None
+        self.asked_for_kept = 0
         self.supervisor = Supervisor(
             self.desired,
             lambda release: self.live.append(release.id),
@@ -78,6 +84,7 @@ class World:
             "127.0.0.1",
             0,
             poll_seconds=0.005,
+            kept=self.last,
         )
         self._thread = threading.Thread(target=self.supervisor.run)
 
@@ -86,7 +93,11 @@ class World:
             raise OutageError("down")
         return self.wanted
 
-    def start(self, wanted: Release) -> None:
+    def last(self, _why: OutageError) -> Release | None:
+        self.asked_for_kept += 1
+        return self.kept
+
+    def start(self, wanted: Release | None) -> None:
         self.wanted = wanted
         self._thread.start()
 
@@ -242,3 +253,87 @@ def test_the_end_stops_who_serves_and_kills_who_does_not(fate):
     world.end()
     assert children(1)[0].done == ["serve", "stop"]
     assert children(2)[0].done == ["kill"]
+
+
+def told(world: World) -> dict[str, float]:
+    return world.supervisor._live.told if world.supervisor._live else {}
+
+
+def test_while_the_ledger_has_not_answered_once_what_was_kept_is_served_and_then_what_the_ledger_wants(world):
+    world.down, world.kept = True, dataclasses.replace(ONE, live_since=1_000.0)
+    world.start(None)
+    until(lambda: world.live == [1])
+    until(lambda: told(world).get("unconfirmed") == 1)
+    assert told(world)["live_since"] == 1_000.0
+    assert world.asked_for_kept == 1
+    assert told(world)["silent_since"] > 0
+    world.wanted, world.down = TWO, False
+    until(lambda: world.live == [1, 2])
+    assert children(1)[0].done == ["serve", "drain"]
+    until(lambda: (told(world)["unconfirmed"], told(world)["silent_since"]) == (0, 0))
+    assert told(world)["live_since"] > 1_000.0
+
+
+def test_what_was_kept_and_is_still_wanted_goes_on_untouched(world):
+    world.down, world.kept = True, ONE
+    world.start(None)
+    until(lambda: world.live == [1])
+    world.wanted, world.down = dataclasses.replace(ONE), False
+    until(lambda: told(world).get("unconfirmed") == 0)
+    assert len(FakeChild.born_here) == 1
+    assert children(1)[0].done == ["serve"]
+
+
+def test_another_release_under_the_same_number_is_another_release(world):
+    """A ledger put back from a back-up gives a number a second time."""
+    other = dataclasses.replace(ONE, version="v1b")
+    world.down, world.kept = True, ONE
+    world.start(None)
+    until(lambda: world.live == [1])
+    world.wanted, world.down = other, False
+    until(lambda: world.live == [1, 1])
+    assert world.supervisor._live.release.version == "v1b"
+
+
+def test_what_was_kept_is_not_served_where_the_ledger_answers(world):
+    world.kept = ONE
+    world.start(TWO)
+    until(lambda: world.live == [2])
+    world.down = True
+    until(lambda: told(world)["silent_since"])
+    assert told(world)["unconfirmed"] == 0
+    assert children(1) == []
+
+
+def test_what_was_kept_and_does_not_start_is_tried_again_and_the_ledger_hears_of_no_refusal(world, fate):
+    fate[1] = "wrong"
+    world.down, world.kept = True, ONE
+    world.start(None)
+    until(lambda: len(children(1)) >= 3)
+    assert all(child.done == [] for child in children(1))
+    assert world.refused == []
+    del fate[1]
+    until(lambda: world.live == [1])
+
+
+def test_what_was_kept_and_does_not_start_is_refused_once_the_ledger_wants_it(world, fate):
+    fate[1] = "wrong"
+    world.down, world.kept = True, ONE
+    world.start(None)
+    until(lambda: children(1))
+    world.wanted, world.down = ONE, False
+    until(lambda: world.refused == [(1, "golden record 1 of 1")])
+
+
+def test_with_nothing_kept_whoever_asks_hears_that_the_ledger_does_not_answer(world):
+    world.down = True
+    world.start(None)
+    until(lambda: world.supervisor._counts["silent_since"])
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"http://127.0.0.1:{world.supervisor.port}/readyz", timeout=5)
+    with refused.value as answer:
+        assert answer.code == 503
+        assert json.load(answer)["error"] == {"code": "not_ready", "message": module.SILENT}
+    until(lambda: world.asked_for_kept > 2)
+    world.kept = ONE  # its disk came back
+    until(lambda: world.live == [1])
