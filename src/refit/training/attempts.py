@@ -8,7 +8,7 @@ import numpy as np
 
 from refit.scoring.metrics import Floats, better, evaluate
 from refit.training import blending
-from refit.training.calibration import Calibrated, calibrate
+from refit.training.calibration import Calibrated, calibrate, error, log_losses
 from refit.training.card import Candidate
 from refit.training.crossfit import Config, CrossFitted, Encoded, crossfit, held
 from refit.training.learners.fitted import Fitted
@@ -55,9 +55,25 @@ def try_all(
         _attempt(config.learner, replace(one, fitted=_with_balancing(one.fitted, config)), label, usecase)
         for config, one in zip(configs, crossed, strict=True)
     ]
-    if blend and (together := blending.blended(configs, crossed, label)) is not None:
-        attempts.append(_attempt(blending.NAME, together, label, usecase))
+    if blend:
+        may = _may_blend(attempts, label, usecase)
+        members = [(configs[place], crossed[place]) for place in may]
+        together = blending.blended([config for config, _ in members], [one for _, one in members], label)
+        if together is not None:
+            attempts.append(_attempt(blending.NAME, together, label, usecase))
     return attempts
+
+
+def _may_blend(attempts: Sequence[Attempt], label: Floats, usecase: UseCase) -> list[int]:
+    """Return whose voice counts in a blend: by time only those that are ahead of the first by themselves.
+
+    On SBA loans matured by the end of 1999 a blend with members that were half a standard error ahead was ahead by two
+    itself, and ranked the loans to come less well than the learner as it comes: an AUC of 0.608 against 0.612.
+    """
+    if usecase.split.by != "time":
+        return list(range(len(attempts)))
+    clear = ahead(attempts, label)
+    return [place for place, attempt in enumerate(attempts) if attempt in clear]
 
 
 def _attempt(learner: str, one: CrossFitted, label: Floats, usecase: UseCase) -> Attempt:
@@ -89,6 +105,21 @@ def standing(learner: str, usecase: UseCase, raw: Floats, label: Floats, calibra
     ranks_kept = metric in OF_RANKS and raw.ndim == 1
     value = evaluate(metric, label, raw if ranks_kept else calibrated.held_out)
     return Candidate(learner, metric, value, evaluate("log_loss", label, calibrated.held_out))
+
+
+def ahead(attempts: Sequence[Attempt], label: Floats) -> list[Attempt]:
+    """Return the first, and those that are nearer to the truth than it by more than the standard error of the gap.
+
+    The one standard error rule (Breiman et al. 1984, section 3.4.3) in favour of what has not been searched for: the
+    best of many tries looks better than it is, the more so the fewer bad records tell them apart.
+
+    Args:
+        attempts: A learner as it comes, and what a search found.
+        label: (n_records,) how those ended that calibrate.
+    """
+    first = log_losses(label, attempts[0].calibrated.held_out)
+    gains = [first - log_losses(label, attempt.calibrated.held_out) for attempt in attempts]
+    return [a for a, gain in zip(attempts, gains, strict=True) if a is attempts[0] or gain.mean() > error(gain)]
 
 
 def best_of(attempts: Sequence[Attempt], usecase: UseCase) -> Attempt:

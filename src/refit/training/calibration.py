@@ -57,8 +57,22 @@ def _losses(label: Floats, said: Floats) -> Floats:
     """Return (n_records,) what each record adds to the score that chooses."""
     if said.ndim == 1:
         return np.asarray((said - label) ** 2, dtype=np.float64)
-    of_truth = said[np.arange(len(label)), label.astype(np.intp)]
+    return log_losses(label, said)
+
+
+def log_losses(label: Floats, said: Floats) -> Floats:
+    """Return (n_records,) what each record adds to the log loss."""
+    of_truth = np.where(label == 1, said, 1 - said) if said.ndim == 1 else said[_each(label)]
     return np.asarray(-np.log(np.maximum(of_truth, EPSILON)), dtype=np.float64)
+
+
+def error(values: Floats) -> float:
+    """Return the standard error of the mean of (n_records,) values."""
+    return float(values.std() / np.sqrt(len(values)))
+
+
+def _each(label: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    return np.arange(len(label)), label.astype(np.intp)
 
 
 def _simplest(losses: Mapping[str, Floats]) -> str:
@@ -66,7 +80,7 @@ def _simplest(losses: Mapping[str, Floats]) -> str:
     best = min(losses, key=lambda kind: float(losses[kind].mean()))
     for kind, loss in losses.items():
         behind = loss - losses[best]
-        if behind.mean() <= behind.std() / np.sqrt(len(behind)):
+        if behind.mean() <= error(behind):
             return kind
     return best
 

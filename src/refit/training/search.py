@@ -28,7 +28,7 @@ from refit.training.spaces import starts, suggest
 from refit.training.split import Parts
 from refit.training.validation import Fold, folds
 from refit.usecase.model import UseCase
-from refit.usecase.policy import Search
+from refit.usecase.policy import Balancing, Search
 
 AT_ONCE: Final = 4
 """So many are asked for at a time, whatever the number of cores: what is proposed must not depend on the machine."""
@@ -36,7 +36,8 @@ AT_RANDOM: Final = 8
 """So many trials are drawn at random, each learner's defaults included, before those seen guide the next."""
 SEEN_BEFORE_PRUNING: Final = 4
 KEPT: Final = 3
-"""So many of the best are fitted on all records and judged once more, and each other learner's best if it is near."""
+"""So many of the best beside the start are fitted on all records and judged once more, and each other learner's best
+if it is near."""
 NEAR: Final = 1.05
 """A learner whose best loss is beyond so many times the best of all is not looked at again."""
 LOSSES: Final = {"brier": "brier"}
@@ -48,10 +49,20 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """The best configurations, best first, and what the card tells of how they were found."""
+    """The best configurations, best first, and what the card tells of how they were found.
+
+    `start` is the best of the learners as they come, which whatever was found has to beat; None where there was no
+    search, or where it had no time to judge one.
+    """
 
     best: tuple[Config, ...]
     told: Mapping[str, Any]
+    start: Config | None = None
+
+    @property
+    def tried(self) -> tuple[Config, ...]:
+        """All that is to be fitted on all records, the start first."""
+        return tuple(config for config in (self.start, *self.best) if config is not None)
 
 
 class _OutOfTimeError(Exception):
@@ -70,6 +81,9 @@ def search(
     clock: Clock = time.monotonic,
 ) -> Searched:
     """Return the best configurations a budget finds; with no trials each learner once, as it comes.
+
+    The best of the learners as they come is the start, judged beside whatever is found. By time a configuration is kept
+    only where it beats the start in each block: the future is one block more.
 
     Configurations are compared by the log loss (the Brier score, where the use case asks for that) of held-out
     probabilities after Platt scaling, also where the metric is one of ranks. Over 14 configurations of
@@ -91,9 +105,17 @@ def search(
         _Run(study, encoded, tried, usecase, budget, tell, clock, len(parts.before_test)).go()
         done = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
         ranked = sorted(done, key=lambda trial: (trial.value, trial.number))
-        best = dict.fromkeys(_key(trial) for trial in ranked)
-        first = {key: next(trial for trial in ranked if _key(trial) == key) for key in best}
-    return Searched(_kept(list(first.values())) or plain, _told(study, budget, ranked, len(tried), usecase))
+        first: dict[str, FrozenTrial] = {}
+        for trial in ranked:
+            first.setdefault(_key(trial), trial)
+    told = _told(study, budget, ranked, len(tried), usecase)
+    start = next((trial for trial in first.values() if _is_start(_config(trial), usecase)), None)
+    if start is None:
+        return Searched(_kept(list(first.values())) or plain, told)
+    others = [trial for trial in first.values() if trial is not start]
+    if usecase.split.by == "time":
+        others = [trial for trial in others if _always_ahead(trial, start)]
+    return Searched(_kept(others), told, _config(start))
 
 
 def loss_of(usecase: UseCase) -> str:
@@ -109,6 +131,20 @@ def _kept(ranked: Sequence[FrozenTrial]) -> tuple[Config, ...]:
         if new and _loss(trial) <= NEAR * _loss(ranked[0]):
             kept.append(trial)
     return tuple(map(_config, kept))
+
+
+def _plain_balancing(usecase: UseCase) -> Balancing:
+    return "none" if "none" in usecase.balancing else usecase.balancing[0]
+
+
+def _is_start(config: Config, usecase: UseCase) -> bool:
+    return config.balancing == _plain_balancing(usecase) and config.params == DEFAULTS[config.learner]
+
+
+def _always_ahead(trial: FrozenTrial, start: FrozenTrial) -> bool:
+    """Return whether it beats the start in every block of time: what one time alone speaks for will hardly last."""
+    each, of_start = (one.user_attrs["losses"] for one in (trial, start))
+    return all(loss < known for loss, known in zip(each, of_start, strict=True))
 
 
 def _loss(trial: FrozenTrial) -> float:
@@ -190,6 +226,7 @@ class _Run:
             elif not goes:
                 self._study.tell(trial, state=TrialState.PRUNED)
             else:
+                trial.set_user_attr("losses", each)
                 self._study.tell(trial, float(np.mean(each)))
 
     @staticmethod
@@ -266,7 +303,7 @@ def _study(usecase: UseCase, storage: optuna.storages.BaseStorage | str | None, 
     )
     known = study.get_trials()
     if not known:
-        balancing = "none" if "none" in usecase.balancing else usecase.balancing[0]
+        balancing = _plain_balancing(usecase)
         named = [[{"learner": learner, **start} for start in starts(learner)] for learner in usecase.learners]
         for start in _in_turns(named):
             study.enqueue_trial({"balancing": balancing, **start})

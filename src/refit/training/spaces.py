@@ -55,13 +55,29 @@ ALSO_GOOD: Final[Mapping[str, tuple[Mapping[str, Any], ...]]] = {
             "colsample_bytree": 0.8,
             "max_cat_to_onehot": 64,
         },
+        {
+            "trees": 300,
+            "eta": 0.02,
+            "max_depth": 3,
+            "min_child_weight": 20.0,
+            "lambda": 20.0,
+            "subsample": 0.6,
+            "colsample_bytree": 0.3,
+        },
         {"eta": 0.05, "max_depth": 2, "min_child_weight": 10.0, "max_cat_to_onehot": 64},
         {"trees": 150, "eta": 0.06, "max_depth": 5, "min_child_weight": 2.0, "lambda": 2.0, "colsample_bytree": 0.7},
         {"trees": 400, "eta": 0.08, "max_depth": 6, "min_child_weight": 1.0, "lambda": 2.0, "subsample": 0.9},
     ),
+    "scorecard": ({"C": 0.02, "min_share": 0.1, "min_information": 0.001},),
+    "logistic_regression": ({"C": 0.01},),
     "random_forest": ({"max_leaf_nodes": 256, "min_samples_leaf": 16, "max_features": 0.3, "max_samples": 0.7},),
 }
-"""Deep trees for where features act together, shallow ones for where each acts by itself."""
+"""Deep trees for where features act together, shallow ones for where each acts by itself.
+
+Where the records say little, what is held firmly says most. On eight splits of loantap, none of them one that the
+benchmark reports on, the log loss was .4509 to .4524 for shallow trees and scorecards so held, and .460 to .470 for
+the learners as they come.
+"""
 
 
 def suggest(learner: str, trial: Trial, n_records: int, n_features: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from refit.drawing.shares import wilson
 from refit.scoring.metrics import Floats
 from refit.usecase.policy import Decide
 
@@ -12,7 +13,9 @@ from refit.usecase.policy import Decide
 def threshold(label: Floats, probability: Floats, decide: Decide) -> float:
     """Return the threshold that does best what the use case asks for. Of equals, the one that approves more.
 
-    Thresholds lie half-way between two probabilities, so that no record stands on one.
+    Thresholds lie half-way between two probabilities, so that no record stands on one. A recall is promised of records
+    to come: the floor holds for the lower end of the 95 % interval of what is seen, so that chance alone does not take
+    the recall below it. Where even all the bad are too few to be so sure, all of them are caught.
 
     Args:
         label: (n_records,) 1.0 bad, 0.0 good.
@@ -27,7 +30,7 @@ def threshold(label: Floats, probability: Floats, decide: Decide) -> float:
         f1 = 2 * tried.caught / np.maximum(tried.declined + tried.n_bad, 1)
         return float(tried.threshold[_last(f1 == f1.max())])
     if decide.recall_at_least is not None:
-        enough = tried.caught >= decide.recall_at_least * tried.n_bad
+        enough = _sure(tried, decide.recall_at_least)
         precision = np.where(enough, tried.caught / np.maximum(tried.declined, 1), -1.0)
         return float(tried.threshold[_last(precision == precision.max())])
     assert decide.approval_rate is not None  # noqa: S101 - the contract asks for exactly one of the four
@@ -45,6 +48,12 @@ class _Tried:
         self.n_bad = float(label.sum())
         self.declined = _from_above(np.bincount(group, weights=np.ones_like(label)))
         self.caught = _from_above(np.bincount(group, weights=label))
+
+
+def _sure(tried: _Tried, recall: float) -> NDArray[np.bool_]:
+    low, _ = wilson(tried.caught, tried.n_bad)
+    enough = low >= recall
+    return enough if enough.any() else np.asarray(tried.caught == tried.n_bad)
 
 
 def _from_above(counts: NDArray[Any]) -> Floats:

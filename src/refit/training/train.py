@@ -12,7 +12,7 @@ from refit.monitoring.profile import Profile, profile
 from refit.scoring.bundle import Bundle, named
 from refit.scoring.encoder import Encoder
 from refit.scoring.metrics import Floats, evaluate
-from refit.training.attempts import Attempt, Progress, best_of, scores, standing, try_all
+from refit.training.attempts import Attempt, Progress, ahead, best_of, scores, standing, try_all
 from refit.training.calibration import Calibrated
 from refit.training.card import Candidate, Origin, card
 from refit.training.crossfit import held
@@ -31,6 +31,8 @@ from refit.usecase.policy import Search
 EVEN: Final = 0.5
 """The threshold of a use case with several classes, which has no use for one."""
 SECONDS_NOTE: Final = "the search was given {:g} seconds, so another run may try more or less and keep another model"
+
+START_NOTE: Final = "the search found nothing clearly better than a learner as it comes, so that one is kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +131,10 @@ def _searched(
         storage=storage,
         name=name,
     )
-    tried = try_all(encoded, parts, usecase, searched.best, progress, blend=searched.told["trials"] > 0)
-    best = best_of(tried, usecase)
+    tried = try_all(encoded, parts, usecase, searched.tried, progress, blend=searched.told["trials"] > 0)
+    calibrates = held(parts, usecase)
+    left = tried if searched.start is None else ahead(tried, encoded.label[calibrates])
+    best = best_of(left, usecase)
     progress("Testing", 0.85)
     probability = best.calibrated.calibrator.apply(best.fitted.model.probability(encoded.matrix[parts.test]))
     said = scores(np.concatenate([best.calibration_probability, probability]))
@@ -138,12 +142,17 @@ def _searched(
         encoder=encoded.encoder,
         best=best,
         candidates=tuple(attempt.candidate for attempt in tried),
-        held=held(parts, usecase),
+        held=calibrates,
         probability=probability,
         reference=profile(matured.iloc[parts.used], usecase, score=said),
         told=searched.told,
-        notes=(SECONDS_NOTE.format(budget.seconds),) if budget.seconds is not None else (),
+        notes=_of_search(budget, kept_start=searched.start is not None and best is tried[0]),
     )
+
+
+def _of_search(budget: Search, *, kept_start: bool) -> tuple[str, ...]:
+    notes = [] if budget.seconds is None else [SECONDS_NOTE.format(budget.seconds)]
+    return (*notes, START_NOTE) if kept_start else tuple(notes)
 
 
 def _by_hazard(

@@ -73,8 +73,9 @@ def test_several_classes_are_mixed_too():
 def test_a_searched_blend_is_one_bundle_the_same_byte_for_byte(monkeypatch):
     monkeypatch.setitem(boosting.DEFAULTS, "trees", 50)
     monkeypatch.setattr(blending, "LEAST_GAIN", -1.0)
+    monkeypatch.setattr("refit.training.train.ahead", lambda attempts, _label: attempts)
     monkeypatch.setattr("refit.training.train.best_of", lambda attempts, _usecase: attempts[-1])
-    case = usecase(search={"trials": 4})
+    case = usecase(split={"by": "random"}, search={"trials": 4})
     first, second = (train(book(900), case, AS_OF, **MADE_WITH) for _ in range(2))
     assert blending.NAME in {candidate.learner for candidate in first.candidates}
     files = bundles.to_files(first.bundle)

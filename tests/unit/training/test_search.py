@@ -13,6 +13,7 @@ from refit.training import crossfit, search
 from refit.training.crossfit import Config, Encoded
 from refit.training.learners import boosting
 from refit.training.learners.fitted import Fitted
+from refit.training.learners.registry import DEFAULTS
 from refit.training.search import KEPT, described
 from refit.training.search import search as find
 from refit.training.split import Parts
@@ -91,6 +92,8 @@ def test_no_trials_mean_each_learner_as_it_comes():
 def test_a_search_comes_closer_to_the_best_parameter_than_the_default_and_keeps_a_few(strengths):
     found = run(30)
     assert len(found.best) == KEPT
+    assert found.start == Config("xgboost", "none", {"strength": 0.1})
+    assert found.tried == (found.start, *found.best)
     assert abs(found.best[0].params["strength"] - 0.8) < 0.1
     assert strengths[0] == 0.1
     assert found.told["trials"] == 30
@@ -103,6 +106,41 @@ def test_what_is_known_to_do_well_is_tried_first_each_learners_first_before_any_
     assert set(strengths) == {0.2, 0.9, 0.4}
     turns = search._in_turns([[{"a": 1}, {"a": 2}], [{"b": 1}], [{"c": 1}, {"c": 2}]])
     assert list(turns) == [{"a": 1}, {"b": 1}, {"c": 1}, {"a": 2}, {"c": 2}]
+
+
+def test_the_start_is_the_best_learner_as_it_comes_whatever_was_found_beside_it():
+    found = run(5, case=CASE)
+    as_they_come = {
+        best["learner"]: best["loss"] for best in found.told["best"] if best["params"] == DEFAULTS[best["learner"]]
+    }
+    assert found.start is not None
+    assert found.start.params == DEFAULTS[found.start.learner]
+    assert found.start.balancing == "none"
+    assert found.start not in found.best
+    assert as_they_come.get(found.start.learner, 0.0) <= min(as_they_come.values(), default=0.0)
+
+
+def judged(value, losses):
+    config = {"learner": "xgboost", "balancing": "none", "params": {}}
+    return optuna.trial.create_trial(value=value, user_attrs={"config": config, "losses": losses})
+
+
+@pytest.mark.parametrize(
+    ("losses", "ahead"),
+    [([0.39, 0.29, 0.19], True), ([0.20, 0.10, 0.21], False), ([0.39, 0.29, 0.20], False)],
+    ids=["in each block", "by much in two of three", "a tie in one"],
+)
+def test_by_time_what_is_found_must_beat_the_start_in_each_block(losses, ahead):
+    start = judged(0.3, [0.4, 0.3, 0.2])
+    assert search._always_ahead(judged(float(np.mean(losses)), losses), start) is ahead
+
+
+def test_by_time_nothing_stands_beside_a_start_that_no_trial_always_beats(monkeypatch, strengths):
+    monkeypatch.setattr(search, "_always_ahead", lambda trial, _start: trial.params["strength"] > 0.9)
+    assert {config.params["strength"] > 0.9 for config in run(12).best} <= {True}
+    by_chance = run(12, case=usecase(learners=["xgboost"], split={"by": "random"})).best
+    assert any(config.params["strength"] <= 0.9 for config in by_chance)
+    assert strengths
 
 
 def test_the_best_of_another_learner_is_kept_where_it_is_near():
@@ -169,7 +207,7 @@ def test_seconds_end_a_search_and_what_was_not_finished_is_not_counted():
 def test_a_time_too_short_for_a_single_trial_leaves_each_learner_as_it_comes():
     now = iter(np.arange(0, 1000, 0.25))
     found = run(seconds=0.3, clock=lambda: float(next(now)))
-    assert found.best == (Config("xgboost"),)
+    assert found.best == found.tried == (Config("xgboost"),)
     assert found.told["trials"] == 0
 
 
@@ -214,9 +252,23 @@ def test_at_random_each_record_is_judged_once_and_copies_stay_together():
 def test_a_search_looks_at_so_many_records_at_most(monkeypatch):
     monkeypatch.setattr("refit.training.validation.MOST", 120)
     monkeypatch.setattr("refit.training.validation.MOST_JUDGED", 50)
+    monkeypatch.setattr("refit.training.validation.ENOUGH", 5)
     found = folds(ENCODED, PARTS, CASE)
     assert [(len(fold.fit), len(fold.judge)) for fold in found] == [(120, 50)] * 3
     assert isinstance(found[0], Fold)
+
+
+def test_where_an_outcome_is_rare_a_search_looks_at_as_many_as_hold_enough_of_it(monkeypatch):
+    monkeypatch.setattr("refit.training.validation.MOST", 20)
+    monkeypatch.setattr("refit.training.validation.MOST_JUDGED", 20)
+    monkeypatch.setattr("refit.training.validation.ENOUGH", 30)
+    label = np.zeros(900)
+    label[::7] = 1.0  # 40 of 280 before the newest block
+    found = folds(Encoded(ENCODER, ENCODED.matrix, label), PARTS, CASE)
+    for fold in found:
+        assert label[fold.fit].sum() == pytest.approx(30, abs=10)
+        assert 20 < len(fold.fit) < 280
+        assert len(fold.judge) == 105  # none to spare
 
 
 def test_a_fold_without_one_of_the_outcomes_is_passed_over():
@@ -238,7 +290,7 @@ def test_a_searched_bundle_is_the_same_byte_for_byte_and_its_card_tells_of_the_s
     assert told["trials"] == 7
     assert told["repeatable"] is True
     assert {best["learner"] for best in told["best"]} <= {"logistic_regression", "xgboost"}
-    assert len(first.candidates) <= KEPT
+    assert len(first.candidates) <= 1 + KEPT + 1  # the start before them, a blend after
 
 
 def test_a_budget_of_seconds_is_noted_as_not_repeatable():

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refit.drawing.shares import wilson
 from refit.scoring.metrics import at_threshold
 from refit.training.threshold import threshold
 from refit.usecase.policy import Decide
@@ -40,13 +41,34 @@ def test_where_declining_none_is_cheapest_the_threshold_is_that_of_theory():
     assert chosen == pytest.approx(1 / 6)
 
 
-@given(ROWS, st.sampled_from([0.3, 0.8, 1.0]))
-def test_a_recall_floor_is_kept_with_the_best_precision_there_is(rows, floor):
+@given(ROWS, st.sampled_from([0.1, 0.3, 0.8, 1.0]))
+def test_a_recall_floor_is_kept_by_a_margin_for_chance_with_the_best_precision_there_is(rows, floor):
     label, p = np.array([float(bad) for bad, _ in rows]), np.array([value for _, value in rows])
     chosen = at_threshold(label, p, threshold(label, p, decide(recall_at_least=floor)))
     assert chosen.recall >= floor - 1e-12
     possible = [at_threshold(label, p, line) for line in np.unique(p)]
-    assert chosen.precision == pytest.approx(max(at.precision for at in possible if at.recall >= floor - 1e-12))
+    sure = [at for at in possible if wilson(round(at.recall * label.sum()), label.sum())[0] >= floor]
+    sure = sure or [at for at in possible if at.recall == 1]
+    assert chosen.precision == pytest.approx(max(at.precision for at in sure))
+
+
+def test_a_recall_floor_holds_on_records_to_come_in_all_but_a_few_of_many_draws():
+    random = np.random.default_rng(2)
+
+    def drawn(n):
+        odds = random.normal(size=n)
+        return (random.random(n) < 1 / (1 + np.exp(1.5 - 2 * odds))).astype(float), 1 / (1 + np.exp(1.5 - odds))
+
+    label, p = drawn(200_000)
+    lines = [threshold(*drawn(800), decide(recall_at_least=0.9)) for _ in range(100)]
+    met = [at_threshold(label, p, line).recall >= 0.9 for line in lines]
+    assert np.mean(met) >= 0.93
+
+
+def test_where_the_bad_are_too_few_to_be_sure_of_a_recall_all_of_them_are_caught():
+    chosen = at_threshold(LABEL, P, threshold(LABEL, P, decide(recall_at_least=0.9)))
+    assert chosen.recall == 1
+    assert chosen.precision == pytest.approx(3 / 5)
 
 
 @given(ROWS)
