@@ -11,7 +11,7 @@ export UV_SYSTEM_CERTS := true
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test acceptance stack check browser pictures lock bench clean
+.PHONY: help setup up test acceptance stack check promtool browser pictures lock imagelock bench clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -31,7 +31,7 @@ $(STAMP): requirements.lock pyproject.toml
 up: setup ## Run the product on embedded defaults; Ctrl-C stops all of it
 	@$(BIN)/refit up
 
-check: setup ## Lint, types, contracts and unit tests: the quick round
+check: setup promtool ## Lint, types, contracts and unit tests: the quick round
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -48,8 +48,18 @@ acceptance: setup browser ## The product in a real browser, and nights that are 
 pictures: setup browser ## Take the pictures of docs/images anew
 	$(BIN)/python -m tests.e2e.pictures
 
+# Each step goes on from what the one before left, so the first that fails is the last.
 stack: setup ## The whole stack in real containers; needs root, Debian and a network
-	$(BIN)/pytest tests/integration/stack
+	$(BIN)/pytest -v --exitfirst --durations=0 --durations-min=1 tests/integration/stack
+
+# promtool is one file of Debian's prometheus, so the server is not installed; where it cannot be had its tests are
+# skipped, and say so.
+promtool: setup
+	@test -x $(BIN)/promtool || command -v promtool >/dev/null || (cd $(BIN) \
+	  && { apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }; } >/dev/null 2>&1 \
+	  && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xO ./usr/bin/promtool >promtool \
+	  && chmod +x promtool && rm prometheus_*.deb) \
+	  || echo "promtool is not here and cannot be had: its tests are skipped"
 
 # The browser tests drive Debian's chromium; where it cannot be had they are skipped, and say so.
 browser:
@@ -63,6 +73,12 @@ bench: setup ## The benchmarks, one JSON line each
 lock: setup ## Write requirements.lock anew
 	$(BIN)/python -m uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-annotate \
 	  --no-emit-index-url --no-header --upgrade --quiet --output-file requirements.lock
+
+imagelock: setup ## Write the images' locks anew, at the versions of requirements.lock
+	@for image in 'refit.lock pyproject.toml deployments/docker/refit.in' 'service.lock deployments/docker/service.in'; do \
+	  set -- $$image && file=$$1 && shift && $(BIN)/python -m uv pip compile "$$@" --constraints requirements.lock \
+	    --python-version 3.11 --universal --generate-hashes --no-annotate --no-emit-index-url --no-header --quiet \
+	    --output-file deployments/docker/$$file || exit 1; done
 
 clean: ## Remove .venv; what a run kept in .refit stays
 	rm -rf $(VENV)

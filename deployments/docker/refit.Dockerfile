@@ -20,10 +20,10 @@ RUN --mount=type=cache,target=/var/cache/pip \
  && /build/venv/bin/pip install --no-deps --no-compile --target /opt/code /build \
  && python -m compileall -q --invalidation-mode unchecked-hash /opt/code
 
-FROM python:3.11-slim
+# The libraries' stage goes on, for to copy a gigabyte and a half out of it takes longer than to compile it.
+FROM libraries
 RUN groupadd --gid 10001 refit && useradd --uid 10001 --gid refit --home-dir /home/refit --create-home refit \
  && install -d -o refit -g refit /var/lib/refit
-COPY --from=libraries /opt/refit /opt/refit
 COPY --from=code /opt/code /opt/refit/code
 ENV PATH=/opt/refit/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -54,7 +54,7 @@ def serve(world: ServiceDesk, usecase: UseCase, *, host: str, port: int, echo: E
         host=host,
         port=port,
         start_seconds=world.settings.start_seconds,
-        environment=_environment(world.settings, usecase),
+        environment=service_environment(world.settings, usecase),
         kept=talk.kept,
     )
     supervisor.bind()
@@ -134,7 +134,7 @@ class _Talk:
         self._last_said = what
 
 
-def _environment(settings: Settings, usecase: UseCase) -> dict[str, str]:
+def service_environment(settings: Settings, usecase: UseCase) -> dict[str, str]:
     """Return what each generation is told; of the keys the supervisor passes on the hashes alone."""
     keys = settings.api_keys
     return {

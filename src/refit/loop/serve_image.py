@@ -7,7 +7,7 @@ from typing import Final
 
 from refit.errors import ContractError, ReleaseError
 from refit.loop.mover import moving, spool_folder
-from refit.loop.serve import _environment as service_environment
+from refit.loop.serve import service_environment
 from refit.loop.wiring import Desk
 from refit.release.bento import BUNDLE, bento_path
 from refit.release.image import Image, packed, write_image

@@ -48,7 +48,7 @@ def outages_explained(url: URL, *, setting: str = "REFIT_DATABASE_URL") -> Itera
     """Turn a failure of the server at `url` into an error that says what to do.
 
     Raises:
-        OutageError: It does not answer, broke off, is full, or takes no writes. Names host and port, never the password.
+        OutageError: It does not answer, broke off, is full or takes no writes. Names host and port, no password.
         ContractError: Its user may not do what is needed.
     """
     where = f"Postgres at {url.host or 'localhost'}:{url.port or 5432}"

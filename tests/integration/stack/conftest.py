@@ -1,11 +1,11 @@
 """The engine, installed and started once; the images, built once; all of it gone at the end."""
 
-import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.integration.stack.lab import IMAGES, ROOT, TOOLS, Engine, Stack, ended, inside, why_not
+from tests.integration.stack.lab import IMAGES, ROOT, Engine, NoEngineError, Stack, inside, prepare, why_not
 
 
 @pytest.fixture(scope="session")
@@ -14,21 +14,29 @@ def engine() -> Iterator[Engine]:
     if (reason := why_not()) is not None:
         pytest.skip(reason)
     builder, runner = Engine("host"), Engine("net")
-    installed = ended([str(TOOLS / "install-engine.sh")], env=builder.environment)
-    if installed.returncode != 0:
-        pytest.skip(f"no engine can be installed here, is there a network? {installed.stderr[-300:]}")
-    with builder:
-        made = ended([str(TOOLS / "base-images.sh")], env=builder.environment)
-        if made.returncode != 0:
-            pytest.skip(f"the base images cannot be made here: {made.stderr[-300:]}")
-        for tag, file in IMAGES.items():
-            path = str(ROOT / "deployments" / "docker" / file)
-            builder.docker("build", "--network=host", "--file", path, "--tag", tag, str(ROOT), seconds=1800)
     try:
-        with runner:
-            yield runner
+        builder.stop()
+        runner.stop()
+        prepare("install-engine.sh", "no engine can be installed here, is there a network?")
+        builder.start()
+        prepare("base-images.sh", "the base images cannot be made here")
+        builder.reaches_packages()
+        with ThreadPoolExecutor() as both:
+            list(both.map(lambda image: build(builder, *image), IMAGES.items()))
+        builder.stop()
+        runner.start()
+        yield runner
+        runner.tidy()
+    except NoEngineError as error:
+        pytest.skip(str(error))
     finally:
-        subprocess.run(["ip", "netns", "del", "composelab"], check=False, capture_output=True)
+        builder.stop()
+        runner.stop()
+
+
+def build(engine: Engine, tag: str, file: str) -> None:
+    path = str(ROOT / "deployments" / "docker" / file)
+    engine.docker("build", "--network=host", "--file", path, "--tag", tag, str(ROOT), seconds=1800)
 
 
 @pytest.fixture(scope="module")
@@ -40,4 +48,4 @@ def stack(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         with inside():
             yield made
     finally:
-        made.compose("--profile", "*", "down", "--volumes", "--remove-orphans")
+        made.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5")

@@ -4,18 +4,20 @@ import ctypes
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 ROOT = Path(__file__).parents[3]
 TOOLS = ROOT.parent / "shared" / "tools" / "compose-lab"
+LOANS = ROOT.parent / "shared" / "data" / "sba_loans_fy1990_2004.csv.gz"
 STATE = Path(os.environ.get("COMPOSE_LAB_STATE") or "/var/tmp/compose-lab")  # noqa: S108 - the lab's own default
 NAMESPACE = Path("/run/netns/composelab")
 CLONE_NEWNET = 0x40000000
@@ -33,14 +35,25 @@ SECRETS = (
 )
 
 
+KEPT_LAYERS = "4gb"
+NEEDED_BYTES = 8_000_000_000
+
+
+class NoEngineError(Exception):
+    """This machine cannot have what the stack runs on, through no fault of the stack."""
+
+
 def why_not() -> str | None:
     """Say what is missing here for an engine of our own."""
     if os.geteuid() != 0:
         return "a Docker engine of our own needs root"
-    if not TOOLS.is_dir():
-        return f"{TOOLS} is not there"
+    for needed in (TOOLS, LOANS):
+        if not needed.exists():
+            return f"{needed} is not there"
     if not Path("/etc/debian_version").exists():
         return "the engine is installed from Debian packages, and this is no Debian"
+    if not STATE.exists() and shutil.disk_usage(STATE.parent).free < NEEDED_BYTES:
+        return f"the engine and its images need {NEEDED_BYTES / 1e9:.0f} GB of disk"
     return None
 
 
@@ -67,8 +80,18 @@ def until(true: Callable[[], Any], seconds: float, what: str) -> Any:
     return seen
 
 
+def prepare(script: str, otherwise: str) -> None:
+    """Run a script of the lab that needs more of this machine than we may ask for."""
+    try:
+        found = ended([str(TOOLS / script)], env=Engine("host").environment)
+    except subprocess.TimeoutExpired as error:
+        raise NoEngineError(f"{otherwise}: {error}") from None
+    if found.returncode != 0:
+        raise NoEngineError(f"{otherwise}: {found.stderr[-300:]}")
+
+
 class Engine:
-    """The engine in one of its two forms: `host` builds, `net` runs."""
+    """The engine in one of its two forms: `host` builds, `net` runs. Only one runs at a time."""
 
     def __init__(self, mode: str) -> None:
         self.mode = mode
@@ -79,18 +102,36 @@ class Engine:
             "COMPOSE_PROGRESS": "quiet",
         }
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
         # Its own log takes the daemon's output: a pipe of ours would stay open as long as it lives.
         log = STATE / f"start-{self.mode}.log"
         with log.open("w") as file:
             code = subprocess.run(
                 [TOOLS / "engine.sh", "start", self.mode], env=self.environment, stdout=file, stderr=file, check=False
             ).returncode
-        assert code == 0, log.read_text()
-        return self
+        if code != 0:
+            raise NoEngineError(f"no engine can be started here: {log.read_text()[-500:]}")
 
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> None:
+        """Stop it, one that a killed run left behind too, with all it started; its network goes with it."""
         ended([str(TOOLS / "engine.sh"), "stop", self.mode], env=self.environment)
+        ended(["umount", str(STATE / f"run-{self.mode}" / "exec" / "netns" / "default")])
+        if self.mode == "net" and NAMESPACE.exists():
+            ended(["ip", "netns", "del", NAMESPACE.name])
+
+    def reaches_packages(self) -> None:
+        command = ["run", "--rm", "--network=host", "python:3.11-slim", "pip", "download", "--no-deps", "iniconfig"]
+        found = ended(["docker", *command], env=self.environment)
+        if found.returncode != 0:
+            raise NoEngineError(f"a build reaches no package index from here: {found.stderr[-300:]}")
+
+    def tidy(self) -> None:
+        """Let go of images that no tag names and of old layers; what the next build can use stays."""
+        for arguments in (
+            ["image", "prune", "--force"],
+            ["builder", "prune", "--force", f"--keep-storage={KEPT_LAYERS}"],
+        ):
+            ended(["docker", *arguments], env=self.environment)
 
     def docker(self, *arguments: str, seconds: float = 900) -> str:
         return done(["docker", *arguments], env=self.environment, seconds=seconds)
@@ -142,9 +183,25 @@ class Stack:
         environment = self.engine.environment | {"COMPOSE": " ".join(self.command)}
         return done([str(ROOT / "deployments" / name), *arguments], env=environment)
 
-    def refit(self, *arguments: str) -> Any:
-        """Run a command of ours in the worker; return its JSON."""
-        text = self.compose("exec", "-T", "worker", "python", "-m", "refit.cli", *arguments, "--json")
+    def containers(self) -> list[dict[str, Any]]:
+        """Return what the engine knows of each container that runs."""
+        names = self.compose("ps", "--quiet").split()
+        return list(json.loads(self.engine.docker("inspect", *names))) if names else []
+
+    def healthy(self) -> set[str]:
+        return {
+            one["Config"]["Labels"]["com.docker.compose.service"]
+            for one in self.containers()
+            if one["State"].get("Health", {}).get("Status") == "healthy"
+        }
+
+    def processes(self) -> dict[str, int]:
+        """Return the first process of each container, by this machine's number."""
+        return {one["Config"]["Labels"]["com.docker.compose.service"]: one["State"]["Pid"] for one in self.containers()}
+
+    def refit(self, *arguments: str, part: str = "worker") -> Any:
+        """Run a command of ours in a container; return its JSON."""
+        text = self.compose("exec", "-T", part, "python", "-m", "refit.cli", *arguments, "--json")
         return json.loads(text.strip().splitlines()[-1])
 
     def sql(self, database: str, query: str, *, user: str = "postgres") -> str:

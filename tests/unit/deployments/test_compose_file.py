@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,18 @@ def test_refit_gets_the_reader_of_the_source_and_the_lender_stays_apart() -> Non
     assert "REFIT_SOURCE_URL" not in SERVICES["service"]["environment"]
 
 
+@pytest.mark.parametrize(
+    ("schema", "file"),
+    [("compose-spec", "docker-compose.yml"), ("github-workflows", ".github/workflows/ci.yml")],
+    ids=["compose", "workflow"],
+)
+def test_the_file_fits_its_published_schema(schema: str, file: str) -> None:
+    check = Path(sys.executable).with_name("check-jsonschema")
+    command = [check, "--builtin-schema", f"vendor.{schema}", ROOT / file]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_compose_itself_takes_the_file() -> None:
     docker = shutil.which("docker")
     environment = os.environ | dict.fromkeys(EXAMPLE, "value-of-a-test") | {"BIND": "127.0.0.1"}
@@ -98,7 +111,7 @@ def test_compose_itself_takes_the_file() -> None:
         docker is None
         or subprocess.run([docker, "compose", "version"], env=environment, check=False, capture_output=True).returncode
     ):
-        pytest.skip("docker compose is not installed")
+        pytest.skip("docker compose is not installed; the schema above holds all the same")
     command = [docker, "compose", "--project-directory", ROOT, "--env-file", "/dev/null", "config", "--quiet"]
     done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -4,9 +4,11 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -37,15 +39,19 @@ def containers(pod: Object) -> list[Object]:
     return [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
 
 
+def test_a_field_the_api_does_not_know_would_be_seen() -> None:
+    one = deepcopy(next(one for one in OBJECTS if one["kind"] == "Deployment"))
+    one["spec"]["replica"] = 1
+    with pytest.raises(kubernetes_validate.ValidationError, match="replica"):
+        kubernetes_validate.validate(one, VERSION, strict=True)
+
+
 @pytest.mark.parametrize("one", OBJECTS, ids=NAMES)
 def test_the_api_knows_every_field(one: Object) -> None:
-    pytest.importorskip("kubernetes_validate", reason="the API's schemas are not installed").validate(
-        one, VERSION, strict=True
-    )
+    kubernetes_validate.validate(one, VERSION, strict=True)
 
 
 def test_the_job_of_a_run_fits_the_api_once_prefect_filled_it_in() -> None:
-    validator = pytest.importorskip("kubernetes_validate", reason="the API's schemas are not installed")
     text = json.dumps(RUN)
     for name, value in (
         ("env", [{"name": "A", "value": "b"}]),
@@ -56,7 +62,13 @@ def test_the_job_of_a_run_fits_the_api_once_prefect_filled_it_in() -> None:
     for name, value in (("namespace", "refit"), ("image", "refit"), ("name", "a"), ("cpu", "1"), ("memory", "6Gi")):
         text = text.replace(f"{{{{ {name} }}}}", value)
     assert "{{" not in text
-    validator.validate(json.loads(text), VERSION, strict=True)
+    kubernetes_validate.validate(json.loads(text), VERSION, strict=True)
+
+
+def test_what_prefect_starts_is_no_command_of_the_images_entrypoint() -> None:
+    container = RUN["spec"]["template"]["spec"]["containers"][0]
+    assert container["command"] == ["env"]
+    assert container["args"] == "{{ command }}"
 
 
 def test_every_variable_of_the_job_template_is_used_and_declared() -> None:
@@ -137,6 +149,8 @@ def test_kustomize_builds_the_example_and_the_runs_get_the_workers_image() -> No
         pytest.skip("neither kustomize nor kubectl is installed")
     done = subprocess.run([*tool, KUBERNETES / "overlays" / "example"], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    for one in yaml.safe_load_all(done.stdout):
+        kubernetes_validate.validate(one, VERSION, strict=True)
     built = {(one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(done.stdout)}
     assert all(one["metadata"].get("namespace") == "refit" for (kind, _), one in built.items() if kind != "Namespace")
     worker = built["Deployment", "worker"]["spec"]["template"]["spec"]["containers"][0]["image"]
