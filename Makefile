@@ -40,10 +40,10 @@ check: setup promtool ## Lint, types, contracts and unit tests: the quick round
 
 test: check ## Every test but those of `make acceptance` and `make stack`, on the real parts
 	$(BIN)/pytest tests/integration tests/e2e --ignore=tests/integration/stack \
-	  --ignore=tests/e2e/test_browser.py --ignore=tests/e2e/test_kills.py
+	  --ignore=tests/e2e/test_browser.py --ignore=tests/e2e/test_kills.py --ignore=tests/e2e/test_requests.py
 
-acceptance: setup browser ## The product in a real browser, and nights that are killed: a quarter of an hour
-	$(BIN)/pytest tests/e2e/test_browser.py tests/e2e/test_kills.py
+acceptance: setup browser ## The product in a real browser, nights that are killed, a storm of events: 20 minutes
+	$(BIN)/pytest tests/e2e/test_browser.py tests/e2e/test_kills.py tests/e2e/test_requests.py
 
 pictures: setup browser ## Take the pictures of docs/images anew
 	$(BIN)/python -m tests.e2e.pictures

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from refit.commands.app import Name, settings_read, app, open_ledger
+from refit.commands.app import Name, app, open_ledger, settings_read
 from refit.settings import Settings
 from refit.terminal import err, out, print_json
 
