@@ -36,7 +36,7 @@ PREFECT: Final = (sys.executable, "-m", "prefect")
 POOL: Final = "refit"
 SERVER_SECONDS: Final = 180
 WORKER_SECONDS: Final = 60
-DEPLOY_SECONDS: Final = 90
+DEPLOY_SECONDS: Final = 180
 DEPLOY_TRIES: Final = 3
 """Prefect's server on SQLite may keep a request waiting for a minute while two write at once."""
 NIGHT_SECONDS: Final = 1800
