@@ -18,4 +18,4 @@ def tell_failure(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:  # no
     summary = f"{usecase}: the run {flow_run.name} ended {state.name}"
     error = get_state_exception(state)
     reasons = (str(error),) if isinstance(error, RefitError) else ()  # any other message may hold a record's value
-    send(Settings.read(), Alert("night_failed", usecase, moment(None), summary, reasons))
+    send(Settings.read(), Alert("night_failed", usecase, moment(None, usecase), summary, reasons))

@@ -26,7 +26,7 @@ def nightly(usecase: str, as_of: date | None = None) -> str:
     """
     started_at = datetime.now(UTC)
     settings = Settings.read()
-    run = Account(catalogue.find(usecase, settings.usecases), steps.moment(as_of))
+    run = Account(catalogue.find(usecase, settings.usecases), steps.moment(as_of, usecase))
     get_run_logger().info("%s, as of %s.", run.usecase.title, run.as_of.isoformat(timespec="minutes"))
     try:
         run = replace(run, released=steps.catch_up(usecase, run.as_of))

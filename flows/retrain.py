@@ -33,7 +33,7 @@ def retrain(usecase: str, as_of: date | None = None, recalibrate: bool = False, 
     found = catalogue.find(usecase, Settings.read().usecases)
     if requested:
         return _carry_out(found)
-    run = Account(found, steps.moment(as_of))
+    run = Account(found, steps.moment(as_of, usecase))
     return _retrained(run, None, recalibrate=recalibrate)
 
 

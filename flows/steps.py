@@ -8,9 +8,8 @@ starting a flow would otherwise wait seconds for libraries that most nights neve
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime
 from functools import wraps
-from traceback import extract_tb
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from prefect import Task, get_run_logger, runtime
@@ -24,7 +23,9 @@ from flows.events import tell_decision
 from flows.pictures import SHOWN_RUNS, psi_picture
 from refit.errors import OutageError, RefitError
 from refit.loop.alert import of_decision, of_verdict, send
+from refit.loop.days import end_of, lived
 from refit.settings import Settings
+from refit.trace import places
 
 if TYPE_CHECKING:
     from refit.loop.ingest import Ingested
@@ -44,13 +45,17 @@ def an_outage(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
     return isinstance(get_state_exception(state), OutageError)
 
 
-def moment(day: date | None) -> datetime:
+def moment(day: date | None, usecase: str) -> datetime:
     """Return the end of a day, or now: the one place where a flow reads the clock.
 
-    >>> moment(date(2003, 6, 30)).isoformat()
+    >>> moment(date(2003, 6, 30), "sba").isoformat()
     '2003-06-30T23:59:59.999999+00:00'
+
+    Raises:
+        ContractError: The day is still to come.
     """
-    return datetime.now(UTC) if day is None else datetime.combine(day, time.max, UTC)
+    now = datetime.now(UTC)
+    return now if day is None else lived(end_of(day), now, usecase)
 
 
 def run_name() -> str:
@@ -83,8 +88,7 @@ def _without_values(function: Callable[P, Result]) -> Callable[P, Result]:
         except RefitError:
             raise
         except Exception as error:  # noqa: BLE001 - every fault that is not ours
-            places = (f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(error.__traceback__))
-            where = " | ".join(places)
+            where = " | ".join(places(error))
             raise RuntimeError(f"a fault of refit's own: {type(error).__name__} at {where}") from None
 
     return run

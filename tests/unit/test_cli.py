@@ -1,12 +1,14 @@
 import json
 import os
 import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import yaml
 
 from refit import cli
+from refit.commands import nights as night_commands
 from refit.commands import usecases as usecase_commands
 from refit.commands.app import moment as read_moment
 from refit.errors import ContractError
@@ -46,6 +48,13 @@ def usecases(tmp_path):
 END = timedelta(days=1, microseconds=-1)
 
 
+class Stores:
+    """The stores as far as a command asks them before it reads its day."""
+
+    def usecase(self, name: str) -> str:
+        return name
+
+
 @pytest.mark.parametrize(
     ("text", "moment"),
     [
@@ -53,7 +62,6 @@ END = timedelta(days=1, microseconds=-1)
         ("20030630", datetime(2003, 6, 30, tzinfo=UTC) + END),
         ("2004-02-29", datetime(2004, 2, 29, tzinfo=UTC) + END),
         ("0001-01-01", datetime(1, 1, 1, tzinfo=UTC) + END),
-        ("9999-12-31", datetime(9999, 12, 31, tzinfo=UTC) + END),
         ("2003-06-30T18:00", datetime(2003, 6, 30, 18, tzinfo=UTC)),
         ("2003-06-30T00:00", datetime(2003, 6, 30, tzinfo=UTC)),
         ("2003-06-30 18:00:01.5", datetime(2003, 6, 30, 18, 0, 1, 500_000, tzinfo=UTC)),
@@ -63,8 +71,8 @@ END = timedelta(days=1, microseconds=-1)
     ids=str,
 )
 def test_a_day_means_its_end_and_a_moment_itself(text, moment):
-    assert read_moment(text) == moment
-    assert read_moment(text).utcoffset() == timedelta(0)
+    assert read_moment(text, "sba") == moment
+    assert read_moment(text, "sba").utcoffset() == timedelta(0)
 
 
 @pytest.mark.parametrize(
@@ -85,11 +93,35 @@ def test_a_day_means_its_end_and_a_moment_itself(text, moment):
 )
 def test_what_is_no_day_says_how_to_write_one(text):
     with pytest.raises(ContractError, match="write it like 2003-06-30"):
-        read_moment(text)
+        read_moment(text, "sba")
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=2), timedelta(days=13_000)], ids=["in two days", "in 35 years"])
+@pytest.mark.parametrize("written", ["{:%Y-%m-%d}", "{:%Y-%m-%dT%H:%M}", "{:%Y-%m-%dT%H:%M}-05:00"])
+def test_a_day_to_come_is_refused_for_what_nobody_has_watched_would_count_as_good(ahead, written):
+    with pytest.raises(ContractError, match="still to come"):
+        read_moment(written.format(datetime.now(UTC) + ahead), "sba")
+
+
+def test_today_is_seen_whole():
+    today = datetime.now(UTC).date()
+    assert read_moment(today.isoformat(), "sba").date() == today
+
+
+def test_the_simulated_book_is_drawn_as_of_any_day():
+    assert read_moment("9999-12-31", "demo") == datetime(9999, 12, 31, tzinfo=UTC) + END
+
+
+@pytest.mark.parametrize("command", ["monitor", "retrain", "nightly", "explore", "status", "rollback", "release"])
+def test_no_command_takes_a_day_to_come(refit, monkeypatch, command):
+    monkeypatch.setattr(night_commands, "open_stores", lambda: nullcontext(Stores()))
+    code, _, err = refit(command, "sba", "--as-of", "2962-06-30")
+    assert code == 2
+    assert "2962-06-30 is still to come" in err
 
 
 def test_without_a_day_it_is_now():
-    assert abs(read_moment(None) - datetime.now(UTC)) < timedelta(minutes=1)
+    assert abs(read_moment(None, "sba") - datetime.now(UTC)) < timedelta(minutes=1)
 
 
 def test_the_use_cases_are_listed(refit):
@@ -174,6 +206,32 @@ def test_a_delimiter_is_one_character(refit, delimiter):
     assert "takes one character" in err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["nightly"], "Missing argument 'USECASE'."),
+        (["improve"], "No such command 'improve'."),
+        (["nightly", "demo", "--as-off", "2003-06-30"], "--as-off"),
+    ],
+    ids=["no use case", "no such command", "no such option"],
+)
+def test_a_command_misused_is_one_json_object_too(refit, arguments, why):
+    code, out, err = refit(*arguments, "--json")
+    assert code == 2
+    found = json.loads(out)
+    assert found["error"]["kind"] == "ContractError"
+    assert why in found["error"]["message"]
+    assert why in err
+    assert refit(*arguments)[:2] == (2, "")
+
+
+def test_help_is_no_failure(refit):
+    code, out, _ = refit("nightly", "--json", "--help")
+    assert code == 0
+    assert "{" not in out.splitlines()[-1]
+    assert "Run the whole night" in out
+
+
 def test_an_unknown_command_is_exit_code_2(refit):
     code, _, err = refit("improve")
     assert code == 2
@@ -197,3 +255,15 @@ def test_a_fault_of_refits_own_is_exit_code_1_with_its_trace(refit, monkeypatch)
     assert "ZeroDivisionError" in err
     assert "a fault of its own" in err
     assert json.loads(out)["error"]["kind"] == "ZeroDivisionError"
+
+
+def test_what_a_fault_of_refits_own_says_may_hold_a_value_and_is_not_printed(refit, monkeypatch):
+    def fails(_):
+        raise ValueError("could not convert 'Ada Smith' to float")
+
+    monkeypatch.setattr(usecase_commands.catalogue, "names", fails)
+    code, out, err = refit("usecases", "--json")
+    assert code == 1
+    assert "Ada" not in out + err
+    assert "ValueError at" in err
+    assert "test_cli.py" in err

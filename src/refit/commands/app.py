@@ -4,13 +4,14 @@ import logging
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
 
 from refit.errors import ContractError
+from refit.loop.days import end_of, lived
 from refit.settings import Settings
 
 if TYPE_CHECKING:
@@ -66,12 +67,19 @@ def settings_read() -> Settings:
     return settings
 
 
-def moment(text: str | None) -> datetime:
-    """Read `--as-of`: a day means its end; a moment without zone is UTC."""
-    if text is None:
-        return datetime.now(UTC)
+def moment(text: str | None, usecase: str) -> datetime:
+    """Read the `--as-of` of a use case: a day means its end; a moment without zone is UTC.
+
+    Raises:
+        ContractError: It is no day, or one that is still to come.
+    """
+    now = datetime.now(UTC)
+    return now if text is None else lived(_read(text), now, usecase)
+
+
+def _read(text: str) -> datetime:
     try:
-        return datetime.combine(date.fromisoformat(text), time.max, UTC)
+        return end_of(date.fromisoformat(text))
     except ValueError:
         pass
     try:

@@ -20,7 +20,7 @@ def monitor(usecase: Name, *, as_of: AsOf = None, as_json: AsJson = False) -> No
 
     with open_stores() as world, spinner() as progress:
         progress("Checking for drift", None)
-        seen = run(world, world.usecase(usecase), moment(as_of))
+        seen = run(world, world.usecase(usecase), moment(as_of, usecase))
         report = world.settings.reports / usecase if seen.report_id else None
     if as_json:
         print_json(seen.to_json())
@@ -55,7 +55,7 @@ def retrain(
         made = run(
             world,
             world.usecase(usecase),
-            moment(as_of),
+            moment(as_of, usecase),
             recalibrate=recalibrate,
             search=search,
             progress=progress,
@@ -103,7 +103,8 @@ def release(
         raise ContractError("an override names its model: give --version")
     with open_stores() as world, spinner() as progress:
         progress("Building the release", None)
-        done = run(world, world.usecase(usecase), version, moment(as_of), override=override)
+        day = None if as_of is None else moment(as_of, usecase)
+        done = run(world, world.usecase(usecase), version, day, override=override)
     print_released(usecase, done.to_json(), as_json=as_json)
 
 
@@ -113,7 +114,7 @@ def rollback(usecase: Name, *, as_of: AsOf = None, as_json: AsJson = False) -> N
     from refit.loop.release import rollback as run  # noqa: PLC0415 - heavy, and not needed for --help
 
     with open_stores() as world:
-        done = run(world, world.usecase(usecase), moment(as_of))
+        done = run(world, world.usecase(usecase), moment(as_of, usecase))
     print_released(usecase, done.to_json(), as_json=as_json)
 
 
@@ -123,7 +124,7 @@ def nightly(usecase: Name, *, as_of: AsOf = None, as_json: AsJson = False) -> No
     from refit.loop.nightly import nightly as run  # noqa: PLC0415 - heavy, and not needed for --help
 
     with open_stores() as world, spinner() as progress:
-        night = run(world, world.usecase(usecase), moment(as_of), progress=progress).to_json()
+        night = run(world, world.usecase(usecase), moment(as_of, usecase), progress=progress).to_json()
     if as_json:
         print_json(night)
         return
@@ -143,7 +144,7 @@ def status(usecase: Name, *, as_of: AsOf = None, as_json: AsJson = False) -> Non
     from refit.loop.status import status as run  # noqa: PLC0415 - heavy, and not needed for --help
 
     with open_stores() as world:
-        found = run(world, world.usecase(usecase), moment(as_of)).to_json()
+        found = run(world, world.usecase(usecase), moment(as_of, usecase)).to_json()
     if as_json:
         print_json(found)
         return
@@ -168,7 +169,7 @@ def explore(usecase: Name, *, as_of: AsOf = None, as_json: AsJson = False) -> No
     from refit.loop.explore import explore as run  # noqa: PLC0415 - heavy, and not needed for --help
 
     with open_stores() as world, spinner() as progress:
-        found = run(world, world.usecase(usecase), moment(as_of), progress=progress)
+        found = run(world, world.usecase(usecase), moment(as_of, usecase), progress=progress)
     if as_json:
         print_json(found.to_json())
         return

@@ -7,6 +7,7 @@ import typer
 
 from refit.commands.app import AsJson, AsOf, Name, app, moment, open_stores
 from refit.errors import ContractError
+from refit.loop.days import SIMULATED
 from refit.terminal import bytes_bar, out, print_json, spinner
 
 
@@ -30,7 +31,7 @@ def load(
             world,
             world.usecase(usecase),
             file,
-            loaded_at=moment(as_of),
+            loaded_at=moment(as_of, usecase),
             delimiter=delimiter,
             encoding=encoding,
             progress=progress,
@@ -64,7 +65,7 @@ def demo(
 
     with open_stores() as world, spinner() as progress:
         progress("Simulating the loan book", None)
-        loaded = load_demo(world, moment(as_of), months=months, per_month=per_month, drift=drift)
+        loaded = load_demo(world, moment(as_of, SIMULATED), months=months, per_month=per_month, drift=drift)
     if as_json:
         print_json(loaded.to_json())
         return
@@ -78,7 +79,10 @@ def ingest(usecase: Name, *, as_of: AsOf = None, as_json: AsJson = False) -> Non
 
     with open_stores() as world, spinner() as progress:
         taken = run(
-            world, world.usecase(usecase), moment(as_of), progress=lambda n: progress(f"Taking in: {n:,} rows", None)
+            world,
+            world.usecase(usecase),
+            moment(as_of, usecase),
+            progress=lambda n: progress(f"Taking in: {n:,} rows", None),
         )
     if as_json:
         print_json(taken.to_json())

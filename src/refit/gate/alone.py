@@ -21,7 +21,8 @@ class Features:
     """The encoded features of matured records, their outcomes, and who learns and who is tested.
 
     `label` is (n_records,) 0 and 1, or class indexes where `n_classes` is above 2; `days` the day of each record's
-    event, None where the use case has no date.
+    event, None where the use case has no date. `equal` is (n_records,) the same for records equal in all but their
+    key, as they were read: encoded, all rare categories are one.
     """
 
     names: tuple[str, ...]
@@ -31,6 +32,7 @@ class Features:
     before: Rows
     test: Rows
     days: Floats | None
+    equal: NDArray[np.uint64]
 
     @property
     def outcomes(self) -> list[Floats]:

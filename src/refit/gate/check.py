@@ -3,7 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Outcome = Literal["pass", "fail", "not applicable"]
+Outcome = Literal["pass", "fail", "warning", "not applicable"]
+"""A warning refuses nothing: it says what the test cannot tell, for whoever relies on it."""
 
 
 @dataclass(frozen=True, slots=True)

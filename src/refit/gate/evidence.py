@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from refit.gate.alone import Features, Rows
 from refit.scoring.bundle import Bundle
@@ -52,4 +53,12 @@ class Evidence:
             days=None
             if usecase.event_time is None
             else ((event - event.min()) / pd.Timedelta(days=1)).to_numpy(dtype=np.float64),
+            equal=self._hashes(),
         )
+
+    def _hashes(self) -> NDArray[np.uint64]:
+        usecase = self.bundle.usecase
+        names = dict.fromkeys([*usecase.features, *usecase.inputs, *usecase.protected, "_label"])
+        dated = [] if usecase.event_time is None else ["_event_time"]
+        held = [*(name for name in names if name in self.matured), *dated]
+        return np.asarray(pd.util.hash_pandas_object(self.matured[held], index=False), dtype=np.uint64)

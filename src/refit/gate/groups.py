@@ -19,6 +19,8 @@ GROUP: Final = 100
 """A protected group needs so many test records."""
 SURE: Final = 0.99
 """Shared among all segments looked at (Bonferroni), so that many segments raise no more alarms than one."""
+APART: Final = 0.95
+"""Shared likewise among all pairs of protected groups, of which the best and the worst are but one."""
 SCREEN: Final = "A screen, not a finding"
 
 
@@ -53,10 +55,12 @@ def segments(usecase: UseCase, test: pd.DataFrame, label: Floats, challenger: Fl
 def impact(usecase: UseCase, test: pd.DataFrame, probability: Floats, threshold: float) -> list[Check]:
     """Compare how often each group of a protected column is approved with the best treated one: one row a column.
 
-    A screen by the four-fifths rule of 29 CFR 1607.4 D; the interval of the ratio after Katz and others 1978.
+    A screen by the four-fifths rule of 29 CFR 1607.4 D: the ratio itself is held against what is allowed, and a
+    difference that chance explains is no finding. It does where the ratio's interval, after Katz and others 1978, holds
+    1, which is no difference at all.
     """
     least = usecase.gate.impact_ratio_min
-    allowed = f"approved at least {least:g} times as often as the best treated group, beyond chance. {SCREEN}"
+    allowed = f"approved at least {least:g} times as often as the best treated group, or chance explains it. {SCREEN}"
     if not usecase.protected:
         return [not_applicable("adverse impact", allowed, "the use case names no protected column")]
     if usecase.classes is not None:
@@ -69,31 +73,36 @@ def _impact(column: str, test: pd.DataFrame, approved: NDArray[np.bool_], least:
     name = f"adverse impact: {column}"
     if column not in test:
         return not_applicable(name, allowed, f"the records hold no {column}")
-    groups = {value: approved[rows] for value, rows in _values(test[column]) if rows.sum() >= GROUP}
+    groups = {value: approved[rows] for value, rows in _values(test[column], GROUP)}
     if len(groups) < 2:  # noqa: PLR2004 - a ratio takes two
         return not_applicable(name, allowed, f"fewer than two groups hold {GROUP} test records")
     best = max(groups, key=lambda value: float(groups[value].mean()))
     if not groups[best].any():
         return not_applicable(name, allowed, "at this threshold nobody is approved")
-    ratios = {value: _ratio(group, groups[best]) for value, group in groups.items() if value != best}
+    n_pairs = math.comb(len(groups), 2)
+    level = 1 - (1 - APART) / n_pairs
+    ratios = {value: _ratio(group, groups[best], level) for value, group in groups.items() if value != best}
     worst = min(ratios, key=lambda value: ratios[value][0])
     ratio, low, high = ratios[worst]
-    below = [value for value, (of, _, upper) in ratios.items() if of < least and upper < least]
+    below = [value for value, (of, _, upper) in ratios.items() if of < least and upper < 1]
+    shared = "" if n_pairs == 1 else f", shared among {n_pairs:,} pairs of groups,"
     why = (
         f"{worst} is approved {groups[worst].mean():.1%} of the time, {best} {groups[best].mean():.1%}: "
-        f"ratio {ratio:.2f}, 95 % interval {low:.2f} to {high:.2f}"
+        f"ratio {ratio:.2f}, 95 % interval{shared} {low:.2f} to {high:.2f}"
     )
     if below:
         why += f". Below what is allowed: {listed(below)}. A screen that asks for a closer look, not a finding"
+    elif ratio < least:
+        why += f". That is below {least:g}, but chance explains it: that interval holds 1, no difference at all"
     return Check(name, passed(true=not below), ratio, allowed, why)
 
 
-def _ratio(group: NDArray[np.bool_], best: NDArray[np.bool_]) -> tuple[float, float, float]:
-    """Return the ratio of two approval rates with its 95 % interval."""
+def _ratio(group: NDArray[np.bool_], best: NDArray[np.bool_], level: float) -> tuple[float, float, float]:
+    """Return the ratio of two approval rates with its interval."""
     rate, most = float(group.mean()), float(best.mean())
     held = max(rate, 0.5 / len(group))  # a rate of 0 has no logarithm
     error = math.sqrt((1 - held) / (held * len(group)) + (1 - most) / (most * len(best)))
-    spread = math.exp(NormalDist().inv_cdf(0.975) * error)
+    spread = math.exp(NormalDist().inv_cdf((1 + level) / 2) * error)
     return rate / most, held / most / spread, held / most * spread
 
 
@@ -103,11 +112,14 @@ def _parts(usecase: UseCase, test: pd.DataFrame, label: Floats) -> dict[str, NDA
         f"{column} {value}": rows
         for column in usecase.gate.segments
         if column in test
-        for value, rows in _values(test[column])
+        for value, rows in _values(test[column], LEAST * n_classes)
         if np.bincount(label[rows].astype(np.intp), minlength=n_classes).min() >= LEAST
     }
 
 
-def _values(column: pd.Series) -> list[tuple[str, NDArray[np.bool_]]]:
-    texts = column.astype(object)
-    return [(str(value), (texts == value).to_numpy(dtype=bool)) for value in sorted(texts.dropna().unique(), key=str)]
+def _values(column: pd.Series, least: int) -> list[tuple[str, NDArray[np.bool_]]]:
+    """Return each value of which there are enough records, and those records; a column may hold thousands of values."""
+    codes, values = pd.factorize(column.astype(object))
+    counts = np.bincount(codes[codes >= 0], minlength=len(values))
+    frequent = sorted(np.flatnonzero(counts >= least).tolist(), key=lambda code: str(values[code]))
+    return [(str(values[code]), codes == code) for code in frequent]

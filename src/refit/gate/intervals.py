@@ -17,6 +17,7 @@ def gain_interval(
     *,
     seed: int,
     draws: int = DRAWS,
+    champion_threshold: float | None = None,
 ) -> Interval:
     """Return the challenger's gain over the champion, above 0 where it is better, with its 95 % interval.
 
@@ -25,9 +26,12 @@ def gain_interval(
     Args:
         label: (n_records,) outcomes, or class indexes.
         challenger, champion: (n_records,) P(bad) of each; or (n_records, n_classes).
+        threshold: From here up the challenger declines.
+        champion_threshold: From here up the champion does; the challenger's where it is None.
     """
+    line = threshold if champion_threshold is None else champion_threshold
     first = statistics(label, challenger, threshold)[metric]
-    second = statistics(label, champion, threshold)[metric]
+    second = statistics(label, champion, line)[metric]
     sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
     return paired(first, second, len(label), seed=seed, draws=draws, sign=sign)
 

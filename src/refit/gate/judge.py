@@ -21,6 +21,7 @@ def judge(
     threshold: float,
     seed: int,
     evidence: Evidence | None = None,
+    champion_threshold: float | None = None,
 ) -> Verdict:
     """Return the verdict on a challenger. Pure: what takes a clock was measured before.
 
@@ -30,6 +31,7 @@ def judge(
         champion: The same of the live model, NaN where it cannot answer; None where there is none.
         threshold: The challenger's, for metrics of decisions.
         evidence: The records and the bundle; without, only the probabilities are judged.
+        champion_threshold: The live model's own, for the same metrics; the challenger's where it is None.
     """
     gate = usecase.gate
     names = tuple(dict.fromkeys(("roc_auc", *gate.floor)))
@@ -38,7 +40,7 @@ def judge(
         signal.enough_records(usecase, label),
         signal.no_signal(label, challenger, seen["roc_auc"]),
         *(signal.floor(metric, allowed, seen[metric]) for metric, allowed in gate.floor.items()),
-        signal.gain(usecase, label, challenger, champion, threshold, seed),
+        signal.gain(usecase, label, challenger, champion, threshold, seed, champion_threshold),
         calibration(label, challenger, gate.calibration_error_max, seed),
     ]
     if evidence is not None:
@@ -66,7 +68,7 @@ def _of_records(
         filling.known_later(usecase),
         filling.filled_later(features, evidence.fresh),
         copies.exact(features, evidence.n_pairs, evidence.n_left_out),
-        copies.near(features, challenger),
+        copies.near(features, challenger, unknown=usecase.gate.new_borrowers),
     ]
 
 

@@ -81,12 +81,19 @@ def floor(metric: str, allowed: float, seen: Interval) -> Check:
 
 
 def gain(
-    usecase: UseCase, label: Floats, challenger: Floats, champion: Floats | None, threshold: float, seed: int
+    usecase: UseCase,
+    label: Floats,
+    challenger: Floats,
+    champion: Floats | None,
+    threshold: float,
+    seed: int,
+    champion_threshold: float | None = None,
 ) -> Check:
     """Ask for a gain that is not chance: the low end of its 95 % interval above `min_gain`, so a tie changes nothing.
 
     Paired percentile bootstrap, Efron and Tibshirani 1993, chapter 13: a one-sided test at 2.5 %. Where both models put
     the records in the same order, as after a recalibration, no metric of ranks can differ; log loss decides instead.
+    A metric of decisions takes each model at its own threshold, as it is or would be served.
     """
     metric, least = usecase.objective.metric, usecase.gate.min_gain
     if champion is None:
@@ -101,7 +108,9 @@ def gain(
     if metric in OF_RANKS and ranks_alike(challenger, champion):
         instead = f" (both put the records in the same order, so {metric} cannot tell them apart)"
         metric, least = WHEN_RANKED_ALIKE, 0.0
-    found = gain_interval(metric, label, challenger, champion, threshold, seed=seed)
+    found = gain_interval(
+        metric, label, challenger, champion, threshold, seed=seed, champion_threshold=champion_threshold
+    )
     if math.isnan(found.value):
         return Check("gain", "fail", None, _least(metric, least), f"{metric} is undefined on these records")
     better = found.low > least

@@ -23,7 +23,7 @@ HAPPENED_ON: Final = "_happened_on"
 
 
 def frame(records: pa.Table, usecase: UseCase, as_of: datetime) -> pd.DataFrame:
-    """Return the newest version of each record known at `as_of`, its features, and its label as known then.
+    """Return of each record the version that counts at `as_of`, its features, and its label as known then.
 
     Numbers are float64, categories `category`; a derived feature is computed. The label's own columns are left behind,
     so that nothing later can look past `as_of`; a use case with a hazard is told the days of outcomes up to then.
@@ -56,13 +56,12 @@ def _moment(as_of: datetime) -> pa.Scalar:
 
 
 def _newest(versions: pa.Table) -> pa.Table:
-    """Keep of each key the version that arrived last; of two that arrived together, the one taken in last."""
+    """Keep of each key the version that was taken in last.
+
+    The source holds one row a key, so that one is what it says now; a correction may have moved its arrival back.
+    """
     keys = versions[KEY].to_pandas()
-    if keys.is_unique:
-        return versions
-    order = pd.DataFrame({"key": keys, "arrived_at": versions[ARRIVED_AT].to_pandas()})
-    order = order.sort_values("arrived_at", kind="stable").drop_duplicates("key", keep="last")
-    return versions.take(pa.array(np.sort(order.index.to_numpy())))
+    return versions if keys.is_unique else versions.filter(pa.array(~keys.duplicated(keep="last")))
 
 
 def _column(values: pa.ChunkedArray, kind: str) -> pd.Series:

@@ -1,5 +1,6 @@
 """What was known of an outcome on a day. Nothing here looks past `as_of`."""
 
+import ast
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -82,9 +83,14 @@ def _when_known(
 
 
 def _by_rule(records: pd.DataFrame, label: OutcomeRule, as_of: datetime) -> NDArray[np.float64]:
-    """Evaluate the rule; a date after `as_of` has not happened yet, so it is missing."""
+    """Evaluate the rule, NaN where nothing of an outcome is on record: every column it reads is missing.
+
+    A date after `as_of` has not happened yet, so it is missing. Where the rule asks whether a date came at all, a
+    missing one is an answer.
+    """
     columns: dict[str, NDArray[np.float64]] = {}
-    for name in parse_expression(label.bad_when).names:
+    rule = parse_expression(label.bad_when)
+    for name in rule.names:
         values = records[name]
         if label.columns[name].type == "date":
             values = values.where(values <= pd.Timestamp(as_of))
@@ -92,4 +98,22 @@ def _by_rule(records: pd.DataFrame, label: OutcomeRule, as_of: datetime) -> NDAr
             columns[name] = np.where(values.isna(), np.nan, microseconds / DAY_US)
         else:
             columns[name] = values.to_numpy(dtype=np.float64)
-    return parse_expression(label.bad_when).evaluate(columns)
+    bad = rule.evaluate(columns)
+    if any(label.columns[name].type == "date" for name in _held_against_a_number(rule.text)):
+        return bad
+    return np.where(np.logical_and.reduce([np.isnan(values) for values in columns.values()]), np.nan, bad)
+
+
+def _held_against_a_number(rule: str) -> set[str]:
+    """Return the columns that stand alone on a side of a comparison whose other side names no column."""
+    sides = [
+        (one, other)
+        for node in ast.walk(ast.parse(rule, mode="eval"))
+        if isinstance(node, ast.Compare)
+        for one, other in ((node.left, node.comparators[0]), (node.comparators[0], node.left))
+    ]
+    return {
+        one.id
+        for one, other in sides
+        if isinstance(one, ast.Name) and not any(isinstance(part, ast.Name) for part in ast.walk(other))
+    }

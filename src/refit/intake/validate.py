@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from refit.intake.cells import ARROW_TYPES, MOMENT, NO, read_cells
+from refit.intake.cells import ARROW_TYPES, MOMENT, NO, as_texts, read_cells
 from refit.usecase.label import OutcomeDate
 from refit.usecase.model import InputColumn, UseCase
 from refit.usecase.parsing import ParseRule, parse_rule
@@ -62,13 +62,27 @@ def text_columns(usecase: UseCase) -> set[str]:
 
 
 def lake_schema(usecase: UseCase) -> pa.Schema:
-    """Return the columns of a batch: key and moments, inputs, protected and label columns."""
-    fields = {KEY: pa.string(), ARRIVED_AT: MOMENT, EVENT_TIME: MOMENT}
+    """Return the columns of a batch: key and moments, inputs, protected and label columns.
+
+    The metadata of each tell how it is read: all that gives a value its meaning, and nothing that may change later.
+    """
+    event_rule = "date" if usecase.event_time is None else usecase.event_time.parse
+    fields = [
+        _field(KEY, pa.string(), usecase.source.key, TEXT.text),
+        _field(ARRIVED_AT, MOMENT, usecase.source.arrived_at, "date"),
+        _field(EVENT_TIME, MOMENT, usecase.event_column, event_rule),
+    ]
     for column in usecase.inputs.values():
-        fields[column.name] = pa.float64() if column.type == "number" else pa.string()
-    fields |= dict.fromkeys(usecase.protected, pa.string())
-    fields |= {name: ARROW_TYPES[rule.kind] for name, rule in usecase.label_columns.items()}
-    return pa.schema(list(fields.items()))
+        kind = pa.float64() if column.type == "number" else pa.string()
+        fields.append(_field(column.name, kind, column.column, column.rule, column.unknown))
+    fields += [_field(name, pa.string(), name, TEXT.text) for name in usecase.protected]
+    fields += [_field(name, ARROW_TYPES[rule.kind], name, rule.text) for name, rule in usecase.label_columns.items()]
+    return pa.schema({field.name: field for field in fields}.values())
+
+
+def _field(name: str, kind: pa.DataType, column: str, rule: str, unknown: Iterable[str] = ()) -> pa.Field:
+    words = ", ".join(map(repr, sorted(set(unknown))))
+    return pa.field(name, kind, metadata={"column": column, "rule": rule, "unknown": words})
 
 
 def validate(raw: pa.RecordBatch, usecase: UseCase) -> Validated:
@@ -123,7 +137,7 @@ def _read(raw: pa.Array, name: str, rule: ParseRule, refused: _Refused, unknown:
 def _moments(raw: pa.RecordBatch, usecase: UseCase, refused: _Refused) -> dict[str, pa.Array]:
     """Read key, arrival and event; each must be there. A record without an event of its own dates from its arrival."""
     source, event = usecase.source, usecase.event_time
-    key = _read(raw.column(source.key), source.key, TEXT, refused)
+    key = _key(raw.column(source.key), source.key, refused)
     arrived_at = _read(raw.column(source.arrived_at), source.arrived_at, parse_rule("date"), refused)
     named = {source.key: key, source.arrived_at: arrived_at}
     if event is not None:
@@ -131,6 +145,13 @@ def _moments(raw: pa.RecordBatch, usecase: UseCase, refused: _Refused) -> dict[s
     for name, values in named.items():
         refused.add_where(_missing_unexplained(values, name, refused), name, "missing")
     return {KEY: key, ARRIVED_AT: arrived_at, EVENT_TIME: named[usecase.event_column]}
+
+
+def _key(raw: pa.Array, name: str, refused: _Refused) -> pa.Array:
+    """Read keys as they stand: two of the source that differ in a blank are two records. One of blanks is missing."""
+    trimmed = _read(raw, name, TEXT, refused)
+    texts = as_texts(raw.dictionary_decode() if pa.types.is_dictionary(raw.type) else raw)
+    return trimmed if texts is None else pc.if_else(trimmed.is_valid(), texts, pa.scalar(None, pa.string()))
 
 
 def _missing_unexplained(values: pa.Array, column: str, refused: _Refused) -> pa.Array:

@@ -61,12 +61,16 @@ def ingest(
 
     Raises:
         ContractError: The source lacks the table or a column.
+        DataError: What was taken in before was read in another way, or a batch of it is missing.
         OutageError: Postgres or the lake does not answer, or another ingest of the use case runs.
     """
     with world.ledger.ingest_lock(usecase.name):
-        left = world.lake.sweep(usecase.name, [batch.path for batch in world.ledger.batches(usecase.name)])
+        batches = world.ledger.batches(usecase.name)
+        left = world.lake.sweep(usecase.name, [batch.path for batch in batches])
         if left:
             log.info("lake.swept", usecase=usecase.name, n_files=len(left))
+        if held := [batch.path for batch in batches if batch.n_records]:
+            world.lake.check(held[-1], lake_schema(usecase))
         mark = world.ledger.watermark(usecase.name)
         after = Watermark(*mark) if mark is not None else None
         back = overlap(world, usecase, after)

@@ -50,6 +50,7 @@ def judged(
             n_left_out=trained.duplicates.n_left_out,
             latency_ms=latency_ms,
         ),
+        champion_threshold=None if champion is None else champion.threshold,
     )
 
 

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -14,11 +15,11 @@ import pyarrow as pa
 from refit.errors import ContractError, DataError
 from refit.intake.cells import as_bytes
 from refit.intake.loading import Loaded, Seen, added_columns, load_rows, table_columns
-from refit.loop.overlap import leave_behind
+from refit.loop.overlap import leave_behind, sharers
 from refit.loop.wiring import World
 from refit.store import files
 from refit.store.rows import RejectRow
-from refit.store.source import Filing, Put, Watermark
+from refit.store.source import Filing, Put, Reader, Watermark
 from refit.usecase.model import LOADED_AT, RECORD_ID, UseCase
 
 COMMON_REASONS = 10
@@ -28,8 +29,8 @@ COMMON_REASONS = 10
 class Loading:
     """What a load did: rows added, changed and unchanged in the table, and rejects by reason, the most common first.
 
-    `behind` counts the rows added or changed that are no newer than what was taken in: the next ingest goes back for
-    them.
+    `behind` counts the rows added or changed that are no newer than what was taken in by a use case of the table, of
+    several the most: the next ingest of each goes back for its own.
     """
 
     table: str
@@ -72,7 +73,7 @@ def load(
 
     Raises:
         DataError: The file cannot be read, or lacks a column of the contract. The table is as it was.
-        OutageError: Postgres does not answer, or an ingest runs. The table is as it was.
+        OutageError: Postgres does not answer, or an ingest of the table runs. The table is as it was.
     """
     names = files.header(path, delimiter, encoding)
     _require_same_columns(world, usecase, names)
@@ -89,7 +90,7 @@ def load(
         put.unchanged,
         len(tally.rejects),
         dict(tally.reasons.most_common(COMMON_REASONS)),
-        put.behind,
+        _most_behind(put),
     )
 
 
@@ -115,26 +116,43 @@ def load_frame(world: World, usecase: UseCase, records: pd.DataFrame, loaded_at:
     seen = Seen()
     rows = (load_rows(chunk, usecase, seen, loaded_at) for chunk in table.to_batches(files.CHUNK_ROWS))
     put = _put(world, usecase, table.schema.names, (_all(loaded, usecase) for loaded in rows), loaded_at)
-    return Loading(usecase.source.table, put.added, put.changed, put.unchanged, 0, behind=put.behind)
+    return Loading(usecase.source.table, put.added, put.changed, put.unchanged, 0, behind=_most_behind(put))
 
 
 def _put(
     world: World, usecase: UseCase, names: Sequence[str], rows: Iterator[pa.RecordBatch], loaded_at: datetime
 ) -> Put:
-    """Put rows into the table, and before they can be seen there, leave word of those an ingest would pass over."""
+    """Put rows into the table, and before they can be seen there, leave word of those an ingest would pass over.
+
+    Word is left for each use case of the table by its own watermark: whoever loads may not be the only one who reads.
+    """
     columns = table_columns(names, usecase)
     stamp = LOADED_AT if LOADED_AT in added_columns(names, usecase) else None
+    readers = {one.name: one for one in sharers(world, usecase)}
 
     def leave_word(put: Put) -> None:
-        if put.behind_from is not None:
-            leave_behind(world, usecase, put.behind, put.behind_from, loaded_at)
+        for name, behind in put.behind.items():
+            leave_behind(world, readers[name], behind.count, behind.first, loaded_at)
 
-    with world.ledger.ingest_lock(usecase.name):  # an ingest under way would not hear of them
-        mark = world.ledger.watermark(usecase.name)
-        filing = Filing(
-            usecase.source.key, usecase.source.arrived_at, stamp, None if mark is None else Watermark(*mark)
-        )
+    with ExitStack() as locks:
+        for name in readers:  # an ingest under way would not hear of them
+            locks.enter_context(world.ledger.ingest_lock(name))
+        filing = Filing(usecase.source.key, stamp, _progress(world, readers.values()))
         return world.source.put(usecase.source.table, columns, filing, rows, before_commit=leave_word)
+
+
+def _progress(world: World, usecases: Iterable[UseCase]) -> dict[str, Reader]:
+    """Return how far each use case has come; one that has taken in nothing yet can have passed nothing over."""
+    marks = [(one, world.ledger.watermark(one.name)) for one in usecases]
+    return {
+        one.name: Reader(one.source.key, one.source.arrived_at, Watermark(*mark))
+        for one, mark in marks
+        if mark is not None
+    }
+
+
+def _most_behind(put: Put) -> int:
+    return max((behind.count for behind in put.behind.values()), default=0)
 
 
 def _all(loaded: Loaded, usecase: UseCase) -> pa.RecordBatch:

@@ -11,6 +11,7 @@ import pandas as pd
 import structlog
 
 from refit.loop import asof
+from refit.loop.arrivals import arrivals
 from refit.loop.sides import Sides, predicted, scored, sides, window, with_score
 from refit.loop.wiring import World
 from refit.monitoring import report as drift_report
@@ -67,7 +68,7 @@ def monitor(world: World, usecase: UseCase, as_of: datetime, *, schedule_due: bo
     """
     seen = asof.read(world, usecase, as_of)
     passed = _passed(world, usecase, as_of)
-    n_new, n_rejected = _since(world, usecase, passed, seen.frame, as_of)
+    n_new, n_rejected = arrivals(world, usecase, passed, seen.frame, as_of)
     found = sides(world, usecase, seen.frame, as_of, passed)
     # What was blocked counts as new until a decision lets it pass.
     nothing_new = passed is not None and not n_new and not n_rejected
@@ -124,21 +125,6 @@ def _passed(world: World, usecase: UseCase, as_of: datetime) -> DecisionRow | No
         return last
     earlier = [row for row in world.ledger.decisions(usecase.name) if row.as_of <= as_of and row.action != "block"]
     return max(earlier, key=lambda row: row.as_of, default=None)
-
-
-def _since(
-    world: World, usecase: UseCase, last: DecisionRow | None, frame: pd.DataFrame, as_of: datetime
-) -> tuple[int, int]:
-    """Count the records and rejects that the last decision had not seen.
-
-    A record is new if it was taken in since, or if it arrived since: history that was taken in at once is replayed so.
-    """
-    batches = [row for row in world.ledger.batches(usecase.name) if (row.first_arrived_at or row.watermark_at) <= as_of]
-    if last is None:
-        return len(frame), sum(row.n_rejected for row in batches)
-    taken_in = [row for row in batches if row.created_at > last.created_at]
-    arrived = int((frame["_arrived_at"] > pd.Timestamp(last.as_of)).sum())
-    return max(arrived, sum(row.n_records for row in taken_in)), sum(row.n_rejected for row in taken_in)
 
 
 def _drifts(found: Sides) -> _Drifts:

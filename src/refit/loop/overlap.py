@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import dropwhile
 from typing import Final
 
 import numpy as np
@@ -10,11 +11,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from refit.errors import ContractError
 from refit.intake.cells import MOMENT
 from refit.intake.validate import ARRIVED_AT, KEY, lake_schema
 from refit.loop.wiring import World
-from refit.store.rows import RunRow
+from refit.store.rows import BatchRow, RunRow
 from refit.store.source import Watermark
+from refit.usecase import catalogue
 from refit.usecase.model import UseCase
 
 LEFT_BEHIND: Final = "load"
@@ -27,21 +30,60 @@ Version = tuple[str, datetime]
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Where an ingest goes back to, and what is known from there on: the last content of each version."""
+    """Where an ingest goes back to, and what is known from there on.
+
+    `contents` holds the last content of each version, `latest` which version of a key was taken in last: what is taken
+    in now goes before it.
+    """
 
     start: datetime
     left_behind: bool
     contents: Mapping[Version, int]
+    latest: dict[str, datetime]
     rejects: frozenset[tuple[str, bytes]]
 
     def new(self, records: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the records that are not known with this very content."""
+        """Return the records to take in: not known with this very content, or no longer what counts of their key.
+
+        Called once for each batch of a stream, in its order.
+        """
         found = zip(_versions(records), _contents(records), strict=True)
-        return records.filter(pa.array([self.contents.get(version) != content for version, content in found]))
+        return records.filter(pa.array([self._takes(*one) for one in found], pa.bool_()))
+
+    def _takes(self, version: Version, content: int) -> bool:
+        key, arrived_at = version
+        if self.contents.get(version) == content and self._counts(key, arrived_at):
+            return False
+        self.latest[key] = arrived_at
+        return True
+
+    def _counts(self, key: str, arrived_at: datetime) -> bool:
+        """Tell whether a known version counts as it should.
+
+        A table that was loaded has one row a key, and that one counts. In another a key may stand several times, and
+        the rows before its newest are the versions it had.
+        """
+        return arrived_at == self.latest[key] or (arrived_at < self.latest[key] and not self.left_behind)
 
     def knows(self, key: str, record: bytes) -> bool:
         """Tell whether this very record was refused before."""
         return (key, record) in self.rejects
+
+
+def sharers(world: World, usecase: UseCase) -> list[UseCase]:
+    """Return all use cases that read the table of this one, itself among them, by name.
+
+    Raises:
+        ContractError: The file of one that has taken records in is wrong, so nobody knows what it reads.
+    """
+    found = {usecase.name: usecase}
+    for name in set(catalogue.names(world.settings.usecases)) - {usecase.name}:
+        try:
+            found[name] = world.usecase(name)
+        except ContractError as error:
+            if world.ledger.watermark(name) is not None:
+                raise ContractError(f"{error}\n{name} may read {usecase.source.table} too: mend it first") from None
+    return [found[name] for name in sorted(found) if found[name].source.table == usecase.source.table]
 
 
 def leave_behind(world: World, usecase: UseCase, count: int, first: datetime, at: datetime) -> None:
@@ -68,7 +110,7 @@ def overlap(world: World, usecase: UseCase, after: Watermark | None) -> Overlap 
     start = min(starts)
     refused = world.ledger.rejects(usecase.name, REJECTS, origin="ingest")
     rejects = frozenset((reject.place, reject.record) for reject in refused)
-    return Overlap(start, left_behind, _known(world, usecase, start), rejects)
+    return Overlap(start, left_behind, *_known(world, usecase, start), rejects)
 
 
 def _left_behind(world: World, usecase: UseCase) -> list[datetime]:
@@ -82,17 +124,21 @@ def _left_behind(world: World, usecase: UseCase) -> list[datetime]:
     return starts
 
 
-def _known(world: World, usecase: UseCase, start: datetime) -> dict[Version, int]:
-    """Return the content in which each version from `start` on was last taken in."""
-    batches = [
-        batch
-        for batch in world.ledger.batches(usecase.name)
-        if batch.last_arrived_at is not None and batch.last_arrived_at >= start
-    ]
+def _known(world: World, usecase: UseCase, start: datetime) -> tuple[dict[Version, int], dict[str, datetime]]:
+    """Return the content in which each version from `start` on was last taken in, and the last version of its key.
+
+    That one may have arrived before `start`: a correction can move a moment back.
+    """
+
+    def ends_before(batch: BatchRow) -> bool:
+        return batch.last_arrived_at is None or batch.last_arrived_at < start
+
+    batches = dropwhile(ends_before, world.ledger.batches(usecase.name))
     schema = lake_schema(usecase)
     records = world.lake.read([batch.path for batch in batches], schema.names, schema)
-    records = records.filter(pc.greater_equal(records[ARRIVED_AT], pa.scalar(start, MOMENT)))
-    return dict(zip(_versions(records), _contents(records), strict=True))
+    reached = records.filter(pc.greater_equal(records[ARRIVED_AT], pa.scalar(start, MOMENT)))
+    moved = records.select([KEY, ARRIVED_AT]).filter(pc.is_in(records[KEY], reached[KEY].combine_chunks()))
+    return dict(zip(_versions(reached), _contents(reached), strict=True)), dict(_versions(moved))
 
 
 def _versions(records: pa.RecordBatch | pa.Table) -> list[Version]:

@@ -1,7 +1,7 @@
 """Put a judged bundle live, and take it back."""
 
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,10 @@ import structlog
 
 from refit.errors import DataError, ReleaseError
 from refit.gate.serving import GOLDEN, agreement
-from refit.loop.wiring import World
+from refit.loop.wiring import World, now
 from refit.release import bento
 from refit.scoring import bundle as bundles
+from refit.scoring.bundle import Bundle
 from refit.store.rows import OverrideRow, ReleaseRow, VerdictRow
 from refit.usecase.model import UseCase
 
@@ -49,16 +50,18 @@ class Override:
 
 
 def release(
-    world: World, usecase: UseCase, version: str | None, as_of: datetime, *, override: Override | None = None
+    world: World, usecase: UseCase, version: str | None, as_of: datetime | None, *, override: Override | None = None
 ) -> Released:
     """Build a promoted bundle as a Bento and make it the desired release; done before, it is left as it is.
 
     Args:
-        version: The bundle; None for the newest that the gate promoted.
+        version: The bundle; None for the newest that the gate had promoted by `as_of`.
+        as_of: The day it goes live; None for now, or for the verdict's own day where that has not ended yet.
         override: Releases a bundle that the gate refused all the same; kept in the ledger for good.
 
     Raises:
-        ReleaseError: There is no such bundle, the gate did not promote it, or another model went live since.
+        ReleaseError: There is no such bundle, it is damaged or of a later day, the gate did not promote it, or another
+            model went live since.
     """
     if override is not None and version is None:
         raise ReleaseError("an override names the version it is for")
@@ -67,22 +70,26 @@ def release(
 
 
 def _released_alone(
-    world: World, usecase: UseCase, version: str | None, as_of: datetime, override: Override | None
+    world: World, usecase: UseCase, version: str | None, asked_for: datetime | None, override: Override | None
 ) -> Released:
-    verdict = _promoted(world, usecase, version) if override is None else _judged(world, usecase, version)
+    verdict = _promoted(world, usecase, version, asked_for) if override is None else _judged(world, usecase, version)
     overridden = override if verdict.outcome == "refuse" else None
     chosen = verdict.challenger
+    as_of = max(now(), verdict.as_of) if asked_for is None else asked_for
+    if verdict.as_of > as_of:
+        raise ReleaseError(
+            f"{chosen} knows what was known at {_minute(verdict.as_of)}, so it cannot go live at {_minute(as_of)}; "
+            "release it as of its own day, or of a later one"
+        )
     live = world.ledger.live(usecase.name)
     if live is not None and live.version == chosen:
         return _released(live)
     if verdict.champion != (live.version if live is not None else None):
-        now_live = live.version if live is not None else "nothing"
         raise ReleaseError(
-            f"{chosen} was judged against {verdict.champion or 'no champion'}, and {now_live} is live now; "
-            f"judge it anew with `refit retrain {usecase.name}`"
+            f"{chosen} was judged against {verdict.champion or 'no champion'}, and "
+            f"{_instead(world, live, verdict.as_of)}; judge it anew with `refit retrain {usecase.name}`"
         )
-    if overridden is not None:
-        _require_sound(world, verdict)
+    _require_sound(world, verdict)
     tag = bento.build(bundle_folder(world, chosen), bentoml_home=world.settings.bentoml)
     reason, on_record = "promoted by the gate", None
     if overridden is not None:
@@ -108,8 +115,11 @@ def _released_alone(
 
 
 def catch_up(world: World, usecase: UseCase, as_of: datetime) -> Released | None:
-    """Release what the gate promoted last, where a night was cut off before it got so far; None where it did not."""
-    verdict = next(iter(world.ledger.verdicts(usecase.name, limit=1)), None)
+    """Release what the gate promoted last, where a night was cut off before it got so far; None where it did not.
+
+    A verdict of a later day is none yet: a model that knows more than `as_of` must not go live then.
+    """
+    verdict = next((row for row in world.ledger.verdicts(usecase.name) if row.as_of <= as_of), None)
     if verdict is None or verdict.outcome != "promote":
         return None
     live = world.ledger.live(usecase.name)
@@ -156,6 +166,21 @@ def bundle_folder(world: World, version: str) -> Path:
     return world.settings.bundles / row.path
 
 
+def champion(world: World, live: ReleaseRow) -> Bundle:
+    """Return the model of what is live.
+
+    Raises:
+        DataError: Its bundle is damaged; says what to do.
+    """
+    try:
+        return bundles.load(bundle_folder(world, live.version))
+    except DataError as error:
+        raise DataError(
+            f"the live model {live.version} cannot be read: {error}; restore its folder from a backup, or go back to "
+            f"the release before with `refit rollback {live.usecase}`"
+        ) from None
+
+
 def _judged(world: World, usecase: UseCase, version: str | None) -> VerdictRow:
     """Return the newest verdict on the version."""
     verdicts = world.ledger.verdicts(usecase.name, limit=1, challenger=version)
@@ -165,7 +190,7 @@ def _judged(world: World, usecase: UseCase, version: str | None) -> VerdictRow:
 
 
 def _require_sound(world: World, verdict: VerdictRow) -> None:
-    """Refuse to override what no person can answer for: a model that cannot be loaded, or that answers wrongly.
+    """Refuse what neither the gate nor a person can answer for: a model that cannot be loaded, or answers wrongly.
 
     Raises:
         ReleaseError: It is so; says which.
@@ -177,17 +202,35 @@ def _require_sound(world: World, verdict: VerdictRow) -> None:
     try:
         bundle = bundles.load(bundle_folder(world, version))
     except DataError as error:
-        raise ReleaseError(f"{no_override} its bundle cannot be loaded: {error}") from None
+        raise ReleaseError(
+            f"{no_override} its bundle cannot be loaded: {error}; restore its folder from a backup, or train anew with "
+            f"`refit retrain {verdict.usecase}`"
+        ) from None
     if agreement(bundle, None).outcome != "pass":
         raise ReleaseError(f"{no_override} its golden records no longer get the probability they got in training")
 
 
-def _promoted(world: World, usecase: UseCase, version: str | None) -> VerdictRow:
-    """Return the newest verdict on the version, or the newest that promotes anything."""
+def _instead(world: World, live: ReleaseRow | None, as_of: datetime) -> str:
+    """Say what is live in place of the champion that was judged against."""
+    if live is None:
+        return "nothing is live now"
+    made = world.ledger.bundle_head(live.version)
+    if made is None or made.as_of <= as_of:
+        return f"{live.version} is live now"
+    return f"{live.version} is live now, which knows what was known at {_minute(made.as_of)}"
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _promoted(world: World, usecase: UseCase, version: str | None, as_of: datetime | None) -> VerdictRow:
+    """Return the newest verdict on the version, or the newest by `as_of` that promotes anything."""
     if version is not None:
         newest = [_judged(world, usecase, version)]
     else:
-        newest = [row for row in world.ledger.verdicts(usecase.name) if row.outcome == "promote"][:1]
+        promoted = [row for row in world.ledger.verdicts(usecase.name) if row.outcome == "promote"]
+        newest = [row for row in promoted if as_of is None or row.as_of <= as_of][:1]
     if newest and newest[0].outcome != "promote":
         failed = ", ".join(check["name"] for check in newest[0].checks if check["outcome"] == "fail")
         raise ReleaseError(

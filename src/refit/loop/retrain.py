@@ -17,7 +17,7 @@ from refit.gate.check import Check
 from refit.gate.judge import Verdict
 from refit.loop import asof
 from refit.loop.judging import judged, latency_ms
-from refit.loop.release import bundle_folder
+from refit.loop.release import champion as champion_of
 from refit.loop.sides import as_the_champion_reads, reads_alike
 from refit.loop.wiring import World, code_version
 from refit.scoring import bundle as bundles
@@ -80,7 +80,7 @@ def retrain(
         search: How long to search, where not as the use case says.
 
     Raises:
-        DataError: The matured records cannot train a model; says what is missing.
+        DataError: The matured records cannot train a model, or the champion is damaged; says what to do.
     """
     with world.ledger.retrain_lock(usecase.name, lambda: progress("Waiting for another retrain to end", None)):
         told = None if decision_id is None else _carried_out(world, UUID(decision_id))
@@ -103,7 +103,7 @@ def _retrained(
 ) -> Retrained:
     seen = asof.read(world, usecase, as_of)
     live = world.ledger.live(usecase.name, as_of)
-    champion = bundles.load(bundle_folder(world, live.version)) if live is not None else None
+    champion = champion_of(world, live) if live is not None else None
     origin = {"code_version": code_version(), "snapshot": seen.snapshot}
     if recalibrate and champion is not None:
         trained = recalibrated(champion, seen.frame, as_of, **origin, progress=progress)

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from refit.errors import ContractError, DataError
 from refit.loop import asof
-from refit.loop.release import bundle_folder
+from refit.loop.release import champion as champion_of
 from refit.loop.wiring import World
 from refit.monitoring.drawing import SCORE, sample
-from refit.scoring import bundle as bundles
 from refit.scoring.bundle import Bundle
 from refit.store.rows import DecisionRow
 from refit.usecase.model import UseCase
@@ -44,6 +43,7 @@ def sides(world: World, usecase: UseCase, frame: pd.DataFrame, as_of: datetime, 
 
     Raises:
         ContractError: The champion reads columns that the use case no longer has, and neither have newer records.
+        DataError: The champion's bundle is damaged; says what to do.
     """
     live = world.ledger.live(usecase.name, as_of)
     event = frame["_event_time"]
@@ -51,7 +51,7 @@ def sides(world: World, usecase: UseCase, frame: pd.DataFrame, as_of: datetime, 
         ripe = frame["_ripe"]
         newest = event[ripe].max()
         return Sides(None, usecase, frame, frame[ripe], frame[event > newest] if ripe.any() else frame[:0])
-    champion = bundles.load(bundle_folder(world, live.version))
+    champion = champion_of(world, live)
     governing = usecase
     if not reads_alike(champion.usecase, usecase):
         frame = as_the_champion_reads(world, champion, frame, as_of)

@@ -70,7 +70,7 @@ class Evidence:
     """All that a decision may rest on, as known at `as_of`.
 
     Args:
-        n_new: Records taken in since the last check; `n_rejected` more were refused.
+        n_new: Records taken in since the last check; `n_rejected` were refused, and no later batch took them in.
         new_matured: Records with a final label that no training has seen: since the champion's, or since the last
             attempt's, whether or not its model was promoted.
         newest_ripe: Event time of the newest record whose label is final.

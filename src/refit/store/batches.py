@@ -100,6 +100,24 @@ class Batches(Database):
             query = select(func.count()).select_from(REJECT).where(*_chosen(usecase, origin, source))
             return connection.execute(query).scalar_one()
 
+    def refused(self, batches: Iterable[BatchRow]) -> list[tuple[str, int, datetime]]:
+        """Return each key that the ingests of a use case's `batches` refused: how often, and the last batch's moment.
+
+        Records without a key stand together under an empty one. A batch is told by its moment, which its rejects share:
+        two without a record are the same file.
+        """
+        moments = {batch.created_at: batch.usecase for batch in batches if batch.n_rejected}
+        if not moments:
+            return []
+        query = (
+            select(REJECT.c.place, func.count(), func.max(REJECT.c.created_at))
+            .where(REJECT.c.usecase.in_(set(moments.values())), REJECT.c.origin == "ingest")
+            .where(REJECT.c.created_at.in_(moments))
+            .group_by(REJECT.c.place)
+        )
+        with self._transaction() as connection:
+            return [(key, n, at) for key, n, at in connection.execute(query)]
+
 
 def _watermark(usecase: str) -> Select[tuple[datetime, str]]:
     query = select(BATCH.c.watermark_at, BATCH.c.watermark_key).where(BATCH.c.usecase == usecase)

@@ -65,6 +65,10 @@ class Lake:
     def read(self, paths: Sequence[str], columns: Sequence[str], schema: pa.Schema) -> pa.Table:
         """Return the named batches as one table, in that order.
 
+        Args:
+            schema: The metadata of a field tell what it means; a batch that tells otherwise is refused. One written
+                before fields had any tells nothing, and is read by name and type.
+
         Raises:
             DataError: A batch is missing, altered or written under another contract.
         """
@@ -80,13 +84,27 @@ class Lake:
             if hashlib.sha256(content).hexdigest() != path.rpartition("/")[2].removesuffix(".parquet"):
                 raise DataError(f"lake: batch {path} is altered; restore it from a backup")
             file = pq.ParquetFile(pa.BufferReader(content))
-            if other := [name for name in columns if not _holds(file.schema_arrow, chosen.field(name))]:
-                raise DataError(
-                    f"lake: batch {path} does not hold the contract's columns: {', '.join(other)} is missing or of "
-                    "another type; a use case whose inputs changed needs a new name"
-                )
+            _check(path, file.schema_arrow, chosen)
             tables.append(file.read(list(columns)).select(list(columns)).cast(chosen))
         return pa.concat_tables(tables)
+
+    def check(self, path: str, schema: pa.Schema) -> None:
+        """See that records of `schema` can be read together with those of a batch, before they are taken in.
+
+        Raises:
+            DataError: The batch is missing or was written under another contract.
+            OutageError: The store does not answer.
+        """
+        try:
+            with self._fs.open(f"{self._root}/{path}", "rb") as file:
+                held = pq.read_schema(file)
+        except FileNotFoundError:
+            raise DataError(f"lake: batch {path} is missing; restore it from a backup") from None
+        except pa.ArrowInvalid:
+            raise DataError(f"lake: batch {path} is altered; restore it from a backup") from None
+        except OSError as error:
+            raise OutageError(f"lake: batch {path} cannot be read: {error.strerror or error}") from None
+        _check(path, held, schema)
 
     def sweep(self, usecase: str, acknowledged: Iterable[str]) -> list[str]:
         """Remove what a killed run left: unfinished files, a batch nobody acknowledged. Only under the ingest lock.
@@ -115,6 +133,29 @@ class Lake:
         folder = f"{self._root}/{usecase}/batches"
         found = self._fs.ls(folder, detail=False) if self._fs.exists(folder) else []
         return sorted(f"{usecase}/batches/{path.rpartition('/')[2]}" for path in found)
+
+
+def _check(path: str, held: pa.Schema, wanted: pa.Schema) -> None:
+    if other := [field.name for field in wanted if not _holds(held, field)]:
+        raise DataError(
+            f"lake: batch {path} does not hold the contract's columns: {', '.join(other)} is missing or of "
+            "another type; a use case whose inputs changed needs a new name"
+        )
+    if turned := [change for field in wanted for change in _changes(held.field(field.name), field)]:
+        raise DataError(
+            f"lake: batch {path} was read in another way: {'; '.join(turned)}. Old and new records would not mean the "
+            "same: put it back as it was; a use case whose inputs changed needs a new name"
+        )
+
+
+def _changes(held: pa.Field, wanted: pa.Field) -> list[str]:
+    """Say what a field's metadata tell otherwise than those it was written with; what these leave out is not known."""
+    was, now = ({key.decode(): value.decode() for key, value in (f.metadata or {}).items()} for f in (held, wanted))
+    return [
+        f"{wanted.name}: {key} was {was[key] or 'none'}, is {now[key] or 'none'}"
+        for key in now
+        if key in was and was[key] != now[key]
+    ]
 
 
 def _holds(schema: pa.Schema, field: pa.Field) -> bool:

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, insert, select
+from sqlalchemy import Select, func, insert, select
 
 from refit.store.database import Database, add, columns, to_row, to_values
 from refit.store.rows import OverrideRow, ReleaseRow
-from refit.store.tables import OVERRIDE, RELEASE
+from refit.store.tables import BUNDLE, OVERRIDE, RELEASE
 
 _SELECT = select(*columns(RELEASE, ReleaseRow))
 
@@ -25,10 +25,16 @@ class Releases(Database):
             return to_row(ReleaseRow, connection.execute(statement).mappings().one())
 
     def live(self, usecase: str, as_of: datetime | None = None) -> ReleaseRow | None:
-        """Return what is live, or was at `as_of`: the newest release or rollback that was not refused."""
+        """Return what is live: the newest release or rollback that was not refused.
+
+        Args:
+            as_of: Leaves out models that know more than was known then. What a person put live or back since counts,
+                whenever that was: a night of an earlier day is judged against what it would replace.
+        """
         query = _put_live(usecase)
         if as_of is not None:
-            query = query.where(RELEASE.c.as_of <= as_of)
+            made = select(BUNDLE.c.as_of).where(BUNDLE.c.version == RELEASE.c.version).scalar_subquery()
+            query = query.where(func.coalesce(made, RELEASE.c.as_of) <= as_of)
         return self._row(ReleaseRow, query.order_by(RELEASE.c.id.desc()))
 
     def previous(self, usecase: str) -> ReleaseRow | None:

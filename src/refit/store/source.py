@@ -1,10 +1,10 @@
 """The lender's tables: read over a watermark; and, for the loader alone, filled by COPY."""
 
 import io
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final
 
 import adbc_driver_manager
@@ -33,27 +33,42 @@ class Watermark:
 
 
 @dataclass(frozen=True, slots=True)
+class Reader:
+    """Who takes the table in: by which columns, and how far so far."""
+
+    key: str
+    arrived_at: str
+    mark: Watermark
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """Rows a load added or changed that are no newer than a reader's watermark: how many, and from when on."""
+
+    count: int
+    first: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Put:
-    """What a load changed in the table; of the rows added or changed, how many are no newer than the watermark."""
+    """What a load changed in the table, and for each reader that would pass over some of it, what."""
 
     added: int
     changed: int
     unchanged: int
-    behind: int = 0
-    behind_from: datetime | None = None
+    behind: Mapping[str, Behind] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Filing:
-    """How rows go into a table: by which key, and which column orders them.
+    """How rows go into a table: by which key, and who has taken it in before, by name.
 
-    `stamp` is a column of the load's own, which makes no row another one; `mark` how far the table has been taken in.
+    `stamp` is a column of the load's own, which makes no row another one.
     """
 
     key: str
-    arrived_at: str
     stamp: str | None = None
-    mark: Watermark | None = None
+    readers: Mapping[str, Reader] = field(default_factory=dict)
 
 
 class Source:
@@ -97,7 +112,7 @@ class Source:
 
         Raises:
             ContractError: The table or a column is missing, or the arrival column is no date.
-            DataError: Postgres cannot read a record; the value is not told.
+            DataError: Rows have no moment of arrival, or Postgres cannot read a record; the value is not told.
             OutageError: Postgres does not answer, or the connection broke.
         """
         types = self._checked_types(table, columns, order[0])
@@ -108,6 +123,7 @@ class Source:
             cursor.execute("SET TIME ZONE 'UTC'")
             cursor.execute("SET standard_conforming_strings = on")
             cursor.execute("SET work_mem = '256MB'")
+            _require_arrivals(cursor, table, order[0])
             cursor.execute(query)
             with reading_ahead(_unbroken(cursor.fetch_record_batch(), self._url)) as batches:
                 yield batches
@@ -156,24 +172,26 @@ class Source:
                     target, listed, sql.Identifier(filing.key)
                 )
             )
-            self._check_table(cursor, table, columns)
+            there = self._check_table(cursor, table, columns)
             cursor.execute(sql.SQL("CREATE TEMP TABLE {} ({}) ON COMMIT DROP").format(staging, listed))
             copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(staging, names).as_string(cursor)
             total = 0
             for chunk in chunks:
                 cursor.copy_expert(copy, _as_csv(chunk))
                 total += len(chunk)
-            put = _merge(cursor, target, staging, [c for c, _ in columns], filing, total)
+            readers = {name: one for name, one in filing.readers.items() if _can_read(one, there)}
+            put = _merge(cursor, target, staging, [c for c, _ in columns], replace(filing, readers=readers), total)
             before_commit(put)
             return put
 
-    def _check_table(self, cursor: Any, table: str, columns: Sequence[tuple[str, str]]) -> None:
+    def _check_table(self, cursor: Any, table: str, columns: Sequence[tuple[str, str]]) -> dict[str, str]:
+        """Return the table's columns with their types."""
         schema, name = table.split(".")
         cursor.execute(
             "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = %s AND table_name = %s",
             (schema, name),
         )
-        there = dict(cursor.fetchall())
+        there: dict[str, str] = dict(cursor.fetchall())
         if missing := [c for c, _ in columns if c not in there]:
             raise ContractError(
                 f"{table} is there already, without the file's column {', '.join(missing)}; "
@@ -181,6 +199,7 @@ class Source:
             )
         if other := [f"{c} ({there[c]} there, {t} in the file)" for c, t in columns if there[c] != t]:
             raise ContractError(f"{table} is there already, with other types: {', '.join(other)}")
+        return there
 
     @contextmanager
     def _cursor(self) -> Generator[Any, None, None]:
@@ -194,34 +213,62 @@ class Source:
                 connection.close()
 
 
+def _can_read(reader: Reader, types: Mapping[str, str]) -> bool:
+    """Tell whether a reader's columns are in the table; where they are not, its next ingest says so itself."""
+    return reader.key in types and types.get(reader.arrived_at) in ORDERABLE
+
+
 def _merge(cursor: Any, target: Any, staging: Any, columns: list[str], filing: Filing, total: int) -> Put:
     others = [c for c in columns if c != filing.key]
     told = [c for c in others if c != filing.stamp]
-    mark = filing.mark or Watermark(datetime.min.replace(tzinfo=UTC), "")
+    readers = list(enumerate(filing.readers.values()))
     cursor.execute(
         sql.SQL(
             "WITH merged AS (INSERT INTO {target} AS t ({names}) SELECT {names} FROM {staging}"
             " ON CONFLICT ({key}) DO UPDATE SET ({set}) = ROW ({new}) WHERE ROW ({row}) IS DISTINCT FROM ROW ({other})"
-            " RETURNING (xmax = 0) AS added, t.{arrived_at} AS at, t.{key} AS key),"
-            ' told AS (SELECT *, (at, key COLLATE "C") <= ({mark_at}, {mark_key}) AS behind FROM merged)'
-            " SELECT count(*) FILTER (WHERE added), count(*) FILTER (WHERE NOT added),"
-            " count(*) FILTER (WHERE behind), min(at) FILTER (WHERE behind) FROM told"
+            " RETURNING {returned}) SELECT {counted} FROM merged"
         ).format(
             target=target,
             names=_listed(columns),
             staging=staging,
             key=sql.Identifier(filing.key),
-            arrived_at=sql.Identifier(filing.arrived_at),
             set=_listed(others),
             new=_listed(others, "excluded"),
             row=_listed(told, "t"),
             other=_listed(told, "excluded"),
-            mark_at=sql.Literal(mark.at),
-            mark_key=sql.Literal(mark.key),
+            returned=sql.SQL(", ").join([sql.SQL("xmax = 0 AS added"), *(_place(*one) for one in readers)]),
+            counted=sql.SQL(", ").join([_ADDED, *(_passed_over(number, reader.mark) for number, reader in readers)]),
         )
     )
-    added, changed, behind, behind_from = cursor.fetchone()
-    return Put(added, changed, total - added - changed, behind, behind_from)
+    added, changed, *found = cursor.fetchone()
+    behind = zip(filing.readers, found[::2], found[1::2], strict=True)
+    return Put(
+        added, changed, total - added - changed, {name: Behind(count, first) for name, count, first in behind if count}
+    )
+
+
+_ADDED: Final = sql.SQL("count(*) FILTER (WHERE added), count(*) FILTER (WHERE NOT added)")
+
+
+def _place(number: int, reader: Reader) -> sql.Composed:
+    """Return where a row stands in the order of a reader."""
+    return sql.SQL('t.{}::timestamptz AS {}, t.{}::text COLLATE "C" AS {}').format(
+        sql.Identifier(reader.arrived_at),
+        sql.Identifier(f"at_{number}"),
+        sql.Identifier(reader.key),
+        sql.Identifier(f"key_{number}"),
+    )
+
+
+def _passed_over(number: int, mark: Watermark) -> sql.Composed:
+    """Count the rows a reader has passed, and name the first moment of theirs that a calendar of Python holds."""
+    at = sql.Identifier(f"at_{number}")
+    behind = sql.SQL("FILTER (WHERE ({}, {}) <= ({}, {}))").format(
+        at, sql.Identifier(f"key_{number}"), sql.Literal(mark.at), sql.Literal(mark.key)
+    )
+    return sql.SQL("count(*) {behind}, greatest(min({at}) {behind}, '0001-01-01'::timestamptz)").format(
+        at=at, behind=behind
+    )
 
 
 def _listed(columns: Sequence[str], table: str | None = None) -> sql.Composed:
@@ -253,6 +300,22 @@ def _selected(name: str, sql_type: str) -> str:
     return f"{column}::text AS {column}"
 
 
+def _require_arrivals(cursor: dbapi.Cursor, table: str, arrived_at: str) -> None:
+    """Refuse a table with rows that no watermark reaches, rather than pass over them for good.
+
+    Raises:
+        DataError: Rows have no moment of arrival; says how many and what to do.
+    """
+    cursor.execute(f"SELECT count(*) FROM {_table(table)} WHERE {_quoted(arrived_at)} IS NULL")  # noqa: S608 - every part is quoted
+    (count,) = cursor.fetchone() or (0,)
+    if count:
+        raise DataError(
+            f"{table}.{arrived_at} is empty in {count:,} of its rows, which would never be taken in; fill it, or name "
+            f"as `source.table` a view that does (COALESCE({arrived_at}, created_at) AS {arrived_at}) or leaves them "
+            "out"
+        )
+
+
 def _arrived_query(
     table: str, selected: Sequence[str], order: tuple[str, str], after: Watermark | None, until: datetime
 ) -> str:
@@ -260,8 +323,11 @@ def _arrived_query(
     where = f"{arrived_at} <= {_literal(until.isoformat())}::timestamptz"
     if after is not None:
         where += f" AND ({arrived_at}, {key}) > ({_literal(after.at.isoformat())}::timestamptz, {_literal(after.key)})"
-    source = ".".join(map(_quoted, table.split(".")))
-    return f"SELECT {', '.join(selected)} FROM {source} WHERE {where} ORDER BY {arrived_at}, {key}"  # noqa: S608 - every part is quoted
+    return f"SELECT {', '.join(selected)} FROM {_table(table)} WHERE {where} ORDER BY {arrived_at}, {key}"  # noqa: S608 - every part is quoted
+
+
+def _table(name: str) -> str:
+    return ".".join(map(_quoted, name.split(".")))
 
 
 def _quoted(name: str) -> str:

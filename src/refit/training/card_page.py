@@ -115,7 +115,7 @@ def _checks(verdict: Mapping[str, Any] | None) -> Table | None:
         (c["outcome"], c["name"], number(c["seen"]) if c["seen"] is not None else NONE, c["allowed"], c["why"])
         for c in verdict["checks"]
     ]
-    marks = {"pass": "pass", "fail": "fail", "not applicable": "na"}
+    marks = {"pass": "pass", "fail": "fail", "warning": "watch", "not applicable": "na"}
     return Table(("Outcome", "Check", "Seen", "Allowed", "Why"), rows, frozenset({2}), marks)
 
 

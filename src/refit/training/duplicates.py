@@ -1,26 +1,30 @@
 """Records that stand more than once: which, how often, and how they are kept on one side of every split."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from refit.training.split import Rows, hashes
+from refit.training.chance import Codes, by_chance, joined, n_pairs
+from refit.training.split import LEAST_DISTINCT, Hashes, Rows, hashes
 from refit.usecase.model import UseCase
 
 ROUNDED: Final = 4
 """Numbers alike in so many digits are alike enough to be near duplicates."""
+NEARLY_ALL: Final = 0.9
+LEAST: Final = 20
+"""Test records of each outcome unlike any learnt from: fewer show nothing. The gate asks for as many."""
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:
     """How many records stand two and two, how many were left out for it, and how many near ones the test holds.
 
-    `n_pairs` pairs records that are equal in all but their key, each in one pair at most. `n_near_across` counts test
-    records whose features are those of a record before the test, numbers rounded to four digits, whatever the outcome
-    or the day.
+    `n_pairs` pairs records that are equal in all but their key, each in one pair at most; none is left out where they
+    are so by chance. `n_near_across` counts test records whose features are those of a record before the test, numbers
+    rounded to four digits, whatever the outcome or the day.
     """
 
     n_pairs: int = 0
@@ -34,39 +38,69 @@ class Duplicates:
             return None
         told = f"{self.n_pairs:,} pairs of records are equal in all but their key"
         if not self.n_left_out:
-            return f"{told}; without a date that can be chance: both are kept, on the same side of every split"
+            return f"{told}; without a date, or of few columns of few values, that can be chance: all are kept"
         return f"{told}; {self.n_left_out:,} copies are left out, so that each record is trained or tested on once"
 
 
 def distinct(matured: pd.DataFrame, usecase: UseCase) -> tuple[pd.DataFrame, Duplicates]:
     """Return the records without those equal to an earlier one in features, inputs, protected columns, label and day.
 
-    Where records have no date of their own all are kept. There equals come by chance: 301 of the 6,485 records of
-    the customer segmentation, few columns of few values each. To leave them out makes frequent outcomes look rarer than
-    they are; and since `split` and every fold keep records alike in all features on one side, a copy tells nothing on
-    another either way.
+    All are kept where equals come by chance: where records have no date of their own (301 of the 6,485 records of the
+    customer segmentation, few columns of few values each), and where `by_chance` finds so. To leave them out makes
+    frequent outcomes look rarer than they are. Kept, they tell nothing: a test by time begins with a day, so equals
+    stand on one side of it, and so do at random records alike in all features, unless few differ (see `together`).
 
     Args:
         matured: (n_records, n_columns) as `ripe` returns them; the first of equals stays.
     """
-    names = list(dict.fromkeys([*usecase.features, *usecase.inputs, *usecase.protected]))
-    dated = ["_event_time"] if usecase.event_time is not None else []
-    equal = [*(name for name in names if name in matured), "_label", *dated]
-    group, _ = pd.factorize(hashes(matured[equal]))
-    n_pairs = int((np.bincount(group) // 2).sum())
-    if not dated or not n_pairs:
-        return matured, Duplicates(n_pairs)
+    names = dict.fromkeys([*usecase.features, *usecase.inputs, *usecase.protected])
+    alike = _codes(hashes(matured[[name for name in names if name in matured]]))
+    outcome = _codes(matured["_label"])
+    if usecase.event_time is None:
+        return matured, Duplicates(n_pairs(joined(alike, outcome)))
+    day = _codes(matured["_event_time"])
+    group = joined(alike, outcome, day)
+    found = n_pairs(group)
+    if not found or by_chance(alike, outcome, day, usecase.seed):
+        return matured, Duplicates(found)
     first = ~pd.Series(group).duplicated().to_numpy()
-    return matured[first].reset_index(drop=True), Duplicates(n_pairs, int((~first).sum()))
+    return matured[first].reset_index(drop=True), Duplicates(found, int((~first).sum()))
 
 
 def near_across(matured: pd.DataFrame, usecase: UseCase, before: Rows, test: Rows) -> int:
     """Return how many test records have the features of a record before the test, numbers rounded to four digits."""
+    found = _near(matured, usecase)
+    return int(np.isin(found[test], found[before]).sum())
+
+
+def unlike_note(matured: pd.DataFrame, usecase: UseCase, before: Rows, test: Rows) -> str | None:
+    """Return what the card says where nearly every test record is like one that was learnt from.
+
+    So are the further instalments of one borrower. None where enough others are tested on to show how the model does
+    on them, and where so few records differ that the features can say no more.
+    """
+    found = _near(matured, usecase)
+    twin = np.isin(found[test], found[before])
+    others = matured["_label"].to_numpy()[test][~twin].astype(np.intp)
+    n_classes = len(usecase.classes or ("good", "bad"))
+    told = twin.sum() >= NEARLY_ALL * len(twin) and np.bincount(others, minlength=n_classes).min() < LEAST
+    if not len(test) or not told or len(np.unique(found)) < LEAST_DISTINCT * len(found):
+        return None
+    return (
+        f"nothing is known of new borrowers, unlike those learnt from: {int(twin.sum()):,} of {len(test):,} test "
+        "records are like one that was learnt from in every feature, as further instalments of one borrower are"
+    )
+
+
+def _near(matured: pd.DataFrame, usecase: UseCase) -> Hashes:
     rounded = matured[list(usecase.features)].copy()
     for name in rounded.select_dtypes("number"):
         rounded[name] = _rounded(rounded[name].to_numpy(dtype=np.float64))
-    found = hashes(rounded)
-    return int(np.isin(found[test], found[before]).sum())
+    return hashes(rounded)
+
+
+def _codes(values: NDArray[Any] | pd.Series) -> Codes:
+    return pd.factorize(values)[0].astype(np.int64)
 
 
 def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:

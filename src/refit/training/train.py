@@ -16,7 +16,7 @@ from refit.training.attempts import Attempt, Progress, ahead, best_of, scores, s
 from refit.training.calibration import Calibrated
 from refit.training.card import Candidate, Origin, card
 from refit.training.crossfit import held
-from refit.training.duplicates import Duplicates, distinct, near_across
+from refit.training.duplicates import Duplicates, distinct, near_across, unlike_note
 from refit.training.encoding import encode, require_columns
 from refit.training.golden import with_golden
 from refit.training.hazard import AS_IT_IS, NAME, hazard_candidate
@@ -94,7 +94,8 @@ def train(
     else:
         name = f"{usecase.name} {snapshot} {as_of:%Y-%m-%d} {usecase.seed}"
         made = _searched(matured, parts, usecase, budget, storage, name, progress)
-    told = (age_note(matured, usecase, as_of), duplicates.note)
+    unlike = unlike_note(matured, usecase, parts.before_test, parts.test)
+    told = (age_note(matured, usecase, as_of), duplicates.note, unlike)
     made = replace(made, notes=(*made.notes, *(note for note in told if note is not None)))
     test = matured.iloc[parts.test].reset_index(drop=True)
     bundle = named(with_golden(_bundle(made, usecase, origin, matured, parts), test, usecase.seed))

@@ -142,7 +142,8 @@ class Gate(Part):
     """What a challenger must reach.
 
     `segments` are category features in each of which it must hold up; `leak_auc_max` is how much one feature alone may
-    know; `impact_ratio_min` the least approval rate of a protected group against that of the best treated one.
+    know; `impact_ratio_min` the least approval rate of a protected group against that of the best treated one;
+    `new_borrowers` whether a test that tells nothing of borrowers unlike those learnt from is warned of or refused.
     """
 
     floor: dict[Metric, float] = Field(default_factory=dict)
@@ -153,5 +154,6 @@ class Gate(Part):
     segment_drop_max: Annotated[float, Field(gt=0, le=1)] = 0.10
     impact_ratio_min: Annotated[float, Field(gt=0, le=1)] = 0.8
     leak_auc_max: Annotated[float, Field(gt=0.5, le=1)] = 0.85
+    new_borrowers: Literal["warn", "refuse"] = "warn"
     bundle_mb_max: Annotated[float, Field(gt=0)] = 100
     latency_ms_max: Annotated[float, Field(gt=0)] = 100

@@ -3,11 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import yaml
 
-from refit.errors import DataError
+from refit.errors import ContractError, DataError, OutageError
 from refit.loop import asof
 from refit.loop.ingest import ingest
 from refit.loop.load import load
+from tests.unit.usecase.declared import content
 
 DAY = datetime(2003, 12, 31, tzinfo=UTC)
 HEADER = "id,changed_at,asked_on,amount,income,region,purpose,sex,lost_on"
@@ -126,6 +128,135 @@ def test_a_record_committed_late_is_found_while_it_may_settle(world, declare, sq
     assert [ingest(world, usecase, DAY).n_records for _ in range(3)] == [1, 0, 0]
     assert sorted(frame(world, usecase).index) == ["a", "b"]
     assert world.ledger.watermark("loans") == (noon, "b")
+
+
+@pytest.fixture
+def declare_other(world, settings):
+    """Write a second use case and read it: one of the same table, if nothing else is said."""
+
+    def written(name: str, changes: dict | None = None):
+        (settings.usecases / f"{name}.yaml").write_text(yaml.safe_dump(content({"name": name} | (changes or {}))))
+        return world.usecase(name)
+
+    return written
+
+
+def test_what_is_loaded_late_through_one_use_case_comes_to_each_of_its_table(world, declare, declare_other, put):
+    usecases = [declare(), declare_other("other")]
+    put(usecases[0], A, B)
+    for usecase in usecases:
+        assert ingest(world, usecase, DAY).n_records == 2
+    assert put(usecases[0], A + "2003-04-01", B, EARLY).behind == 2
+    for usecase in usecases:
+        assert [ingest(world, usecase, DAY).n_records for _ in range(2)] == [2, 0]
+        assert frame(world, usecase)["_happened"].to_dict() == {"A": True, "B": False, "C": False}
+
+
+def test_what_is_late_is_late_by_each_use_cases_own_watermark(world, declare, declare_other, put):
+    ahead, back, new = declare(), declare_other("back"), declare_other("new")
+    put(ahead, A, B)
+    ingest(world, ahead, DAY)
+    ingest(world, back, datetime(2003, 6, 1, tzinfo=UTC))
+    between = EARLY.replace("2003-05-01", "2003-06-01 12:00")
+    assert put(new, between).behind == 1
+    kinds = {one.name: [run.kind for run in world.ledger.runs(one.name)] for one in (ahead, back, new)}
+    assert kinds == {"loans": ["load"], "back": [], "new": []}
+    assert [ingest(world, one, DAY).n_records for one in (ahead, back, new)] == [1, 2, 3]
+
+
+def test_a_use_case_that_orders_the_table_by_another_column_is_told_by_that_one(world, declare, declare_other, put):
+    usecase, other = declare(), declare_other("other", {"source.arrived_at": "asked_on", "source.key": "id"})
+    put(usecase, A, B)
+    for one in (usecase, other):
+        ingest(world, one, DAY)
+    assert put(usecase, "C,2003-07-01,2002-01-01,30,$100,,home,,").behind == 1
+    assert [one.kind for one in world.ledger.runs("loans")] == []
+    assert [ingest(world, one, DAY).n_records for one in (usecase, other)] == [1, 1]
+
+
+def test_a_use_case_of_the_table_with_columns_it_lacks_keeps_nobody_from_loading(
+    world, declare, declare_other, put, sql
+):
+    usecase, other = declare(), declare_other("other", {"source.arrived_at": "asked_on"})
+    put(usecase, A)
+    for one in (usecase, other):
+        ingest(world, one, DAY)
+    sql("ALTER TABLE source.loans RENAME asked_on TO applied_on")
+    moved = declare({"event_time.column": "applied_on"})
+    header = HEADER.replace("asked_on", "applied_on")
+    path = world.settings.home / "moved.csv"
+    path.write_text(f"{header}\n{EARLY}\n")
+    assert load(world, moved, path, loaded_at=DAY).behind == 1
+
+
+def test_while_one_use_case_of_the_table_takes_in_nothing_is_loaded_through_another(world, declare, declare_other, put):
+    usecase = declare()
+    declare_other("other")
+    with world.ledger.ingest_lock("other"), pytest.raises(OutageError, match="another ingest of other is running"):
+        put(usecase, A)
+    assert put(usecase, A).added == 1
+
+
+def test_a_wrong_file_beside_it_stops_a_load_only_if_its_use_case_has_taken_records_in(
+    world, declare, declare_other, put, settings
+):
+    usecase, other = declare(), declare_other("other")
+    (settings.usecases / "draft.yaml").write_text("title: not done yet")
+    put(usecase, A)
+    ingest(world, other, DAY)
+    (settings.usecases / "other.yaml").write_text("title: broken")
+    with pytest.raises(ContractError, match=r"other\.yaml.*missing(.|\n)*other may read source\.loans too"):
+        put(usecase, B)
+
+
+def test_a_correction_that_moves_its_arrival_back_is_seen(world, declare, put):
+    usecase = declare()
+    put(usecase, A, B)
+    ingest(world, usecase, DAY)
+    before = frame(world, usecase, datetime(2003, 5, 31, tzinfo=UTC))
+    assert before.empty
+    put(usecase, A.replace("2003-06-01", "2003-05-01").replace(",10,", ",7,"))
+    assert ingest(world, usecase, DAY).n_records == 1
+    assert frame(world, usecase)["amount"].to_dict() == {"A": 7, "B": 20}
+
+
+@pytest.mark.parametrize("settle", [0, 100_000], ids=["left behind", "settling too"])
+def test_a_date_moved_to_and_fro_is_followed_each_time(world, declare, put, settle):
+    """The same row comes again, known with this very content, and counts again."""
+    usecase = declare({"source.settle_minutes": settle})
+    early = A.replace("2003-06-01", "2003-05-01").replace(",10,", ",7,")
+    seen = []
+    for row in (A, early, A, early, A):
+        put(usecase, row, B)
+        assert ingest(world, usecase, DAY).n_records == (2 if not seen else 1)
+        assert ingest(world, usecase, DAY).n_records == 0
+        seen.append(frame(world, usecase)["amount"]["A"])
+    assert seen == [10, 7, 10, 7, 10]
+
+
+def test_a_date_moved_before_all_that_is_looked_at_again_is_followed_back(world, declare, put):
+    usecase = declare()
+    early = A.replace("2003-06-01", "2002-05-01").replace(",10,", ",7,")
+    for row in (A, early):
+        put(usecase, row, B)
+        ingest(world, usecase, DAY)
+    put(usecase, A, B)
+    assert ingest(world, usecase, DAY).n_records == 1
+    assert frame(world, usecase)["amount"].to_dict() == {"A": 10, "B": 20}
+
+
+def test_where_a_key_stands_several_times_its_newest_version_counts_whenever_an_older_is_committed(world, declare, sql):
+    usecase = declare({"source.settle_minutes": 60 * 24 * 30})
+    sql("CREATE SCHEMA source; CREATE TABLE source.loans (id text, changed_at timestamptz, asked_on date,"
+        " amount float8, income text, region text, purpose text, sex text, lost_on date)")  # fmt: skip
+    insert = "INSERT INTO source.loans VALUES ('a', %s, '2003-01-01', %s, '$1', NULL, 'car', 'f', NULL)"
+    taken = []
+    for day, amount in ((1, 1), (5, 5), (4, 4)):
+        sql(insert, f"2003-06-{day:02}", amount)
+        taken.append([ingest(world, usecase, DAY).n_records for _ in range(2)])
+    assert taken == [[1, 0], [1, 0], [2, 0]]
+    assert frame(world, usecase)["amount"].to_dict() == {"a": 5}
+    assert frame(world, usecase, datetime(2003, 6, 4, tzinfo=UTC))["amount"].to_dict() == {"a": 4}
 
 
 DATELESS = {"source.key": None, "source.arrived_at": None, "event_time": None, "split": {"by": "random"},

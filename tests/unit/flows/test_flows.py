@@ -123,6 +123,13 @@ def test_a_day_is_looked_at_to_its_end(run):
     }
 
 
+@pytest.mark.parametrize("flow", [nightly, retrain], ids=["nightly", "retrain"])
+def test_a_day_to_come_is_refused_before_anything_is_done(run, flow):
+    with run(monitor=monitored(), retrain=retrained()) as fake, pytest.raises(ContractError, match="still to come"):
+        flow.fn("sba", date(2962, 6, 30))
+    assert fake.asked == []
+
+
 def test_without_a_day_it_looks_up_to_now(run):
     before = datetime.now(UTC)
     with run(monitor=monitored()) as fake:

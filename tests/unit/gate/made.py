@@ -1,8 +1,10 @@
 """Made-up features and outcomes, as the gate looks at them."""
 
 import numpy as np
+import pandas as pd
 
 from refit.gate.alone import Features
+from refit.training.split import hashes
 
 
 def features(columns, label, *, n_classes=2, days=None, test_share=0.5):
@@ -17,6 +19,7 @@ def features(columns, label, *, n_classes=2, days=None, test_share=0.5):
         before=np.arange(cut),
         test=np.arange(cut, n),
         days=None if days is None else np.asarray(days, dtype=float),
+        equal=hashes(pd.DataFrame({**columns, "_label": label} | ({} if days is None else {"_day": days}))),
     )
 
 

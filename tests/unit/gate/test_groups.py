@@ -74,19 +74,67 @@ def test_without_segments_there_is_nothing_to_ask(label, test):
     assert segments(usecase(), test, label, label, None).outcome == "not applicable"
 
 
+def approvals(column, **groups):
+    """Return a frame of groups and P(bad) by which so many of so many in each are approved."""
+    frame = pd.DataFrame({column: np.repeat(list(groups), [n for _, n in groups.values()])})
+    declined = np.concatenate([np.arange(n) >= approved for approved, n in groups.values()])
+    return frame, declined.astype(float)
+
+
 @pytest.mark.parametrize(
-    ("rates", "outcome"),
-    [((0.8, 0.78), "pass"), ((0.8, 0.4), "fail"), ((0.8, 0.62), "pass")],
-    ids=["alike", "half as often", "below, but within its interval"],
+    ("f", "m", "outcome"),
+    [
+        ((234, 300), (240, 300), "pass"),
+        ((120, 300), (240, 300), "fail"),
+        ((77, 120), (432, 480), "fail"),
+        ((85, 100), (8_600, 10_000), "pass"),
+        ((8_200, 10_000), (9_900, 10_000), "pass"),
+        ((24, 300), (36, 300), "pass"),
+    ],
+    ids=[
+        "alike",
+        "half as often",
+        "below, and 0.8 within the interval",
+        "alike beside a large group",
+        "surely apart, but not below",
+        "below by chance",
+    ],
 )
-def test_a_group_approved_far_less_often_than_the_best_fails(case, rates, outcome):
-    random = np.random.default_rng(7)
-    sex = np.repeat(["f", "m"], 300)
-    declined = random.random(600) > np.where(sex == "m", *rates)
-    [check] = impact(case, pd.DataFrame({"sex": sex}), declined.astype(float), 0.5)
+def test_a_group_approved_far_less_often_than_the_best_fails(case, f, m, outcome):
+    [check] = impact(case, *approvals("sex", f=f, m=m), 0.5)
     assert check.outcome == outcome
     assert check.name == "adverse impact: sex"
     assert "A screen" in check.allowed
+    assert ("chance explains it" in check.why) is (f == (24, 300))
+
+
+def test_of_many_groups_alike_chance_alone_seldom_fails_one(case):
+    failed = 0
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        frame = pd.DataFrame({"sex": np.repeat(list("abcdefghijklmnopqrst"), 100)})
+        [check] = impact(case, frame, (random.random(len(frame)) > 0.3).astype(float), 0.5)
+        assert check.seen < 0.8
+        assert "190 pairs of groups" in check.why
+        failed += check.outcome == "fail"
+    assert failed <= 3
+
+
+def test_a_column_of_many_values_is_looked_at_once(case, monkeypatch):
+    random = np.random.default_rng(1)
+    values = np.where(np.arange(6000) < 3000, random.choice(["a", "b"], 6000), [f"z{row}" for row in range(6000)])
+    compared = []
+    equal = pd.Series.__eq__
+    monkeypatch.setattr(pd.Series, "__eq__", lambda *args: compared.append(1) or equal(*args))
+    [check] = impact(case, pd.DataFrame({"sex": values}), random.random(6000), 0.5)
+    assert check.outcome == "pass"
+    assert len(compared) < 10
+
+
+def test_records_without_a_value_are_no_group(case):
+    frame, declined = approvals("sex", f=(150, 300), m=(150, 300), none=(300, 300))
+    [check] = impact(case, frame.replace({"sex": {"none": None}}), declined, 0.5)
+    assert (check.outcome, check.seen) == ("pass", 1)
 
 
 def test_a_group_of_fewer_than_100_records_is_not_compared(case):

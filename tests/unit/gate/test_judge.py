@@ -84,6 +84,22 @@ def test_models_that_rank_alike_are_compared_by_log_loss():
     assert named(verdict(too_high, TRUTH), "gain").outcome == "fail"
 
 
+def test_a_metric_of_decisions_takes_each_model_at_its_own_threshold():
+    case = usecase(objective={"metric": "accuracy"}, gate={"floor": {}})
+    on_another_scale, line = TRUTH**3, 0.3**3
+    nudged = np.clip(TRUTH + np.random.default_rng(1).normal(0, 0.001, len(TRUTH)), 0, 1)
+    own = named(judge(case, LABEL, nudged, on_another_scale, 0.3, 20, champion_threshold=line), "gain")
+    assert own.outcome == "fail"
+    assert abs(own.seen) < 0.01
+    assert named(judge(case, LABEL, nudged, on_another_scale, 0.3, 20, champion_threshold=0.3), "gain").seen != own.seen
+
+
+def test_a_champion_without_a_threshold_of_its_own_is_taken_at_the_challengers():
+    taken = gain_interval("accuracy", LABEL, TRUTH, VAGUE, 0.3, seed=1)
+    assert taken == gain_interval("accuracy", LABEL, TRUTH, VAGUE, 0.3, seed=1, champion_threshold=0.3)
+    assert taken != gain_interval("accuracy", LABEL, TRUTH, VAGUE, 0.3, seed=1, champion_threshold=0.2)
+
+
 def test_pairing_makes_the_interval_narrow():
     nudged = np.clip(TRUTH + np.random.default_rng(1).normal(0, 0.01, len(TRUTH)), 0, 1)
     gain = gain_interval("roc_auc", LABEL, nudged, TRUTH, seed=1)

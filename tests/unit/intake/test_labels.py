@@ -149,6 +149,35 @@ def test_a_rule_counts_dates_in_days(paid_on, owed, expected):
     assert by_rule("2003-12-31", **rows) == [expected]
 
 
+def test_a_rule_says_nothing_of_a_record_without_any_of_its_columns():
+    rows = {"paid_on": moments(None, None), "due_on": moments(None, "2003-03-31"), "owed": [None, None]}
+    assert by_rule("2003-12-31", **rows) == [None, 0]
+    ahead = {"paid_on": moments("2003-07-15"), "due_on": moments("2003-07-16"), "owed": [None]}
+    assert by_rule("2003-07-14", **ahead) == [None]
+    assert by_rule("2003-07-15", **ahead) == [0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind", "expected"),
+    [
+        ("happened > 0", "date", [0, 1]),
+        ("not (0 < happened)", "date", [1, 0]),
+        ("happened > 0 and paid >= 0", "date", [0, 1]),
+        ("happened - paid > 90", "date", [None, 1]),
+        ("happened > paid", "date", [None, 1]),
+        ("happened > 0", "number", [None, 1]),
+        ("not (happened <= 90 or paid <= 0)", "number", [None, 0]),
+    ],
+    ids=str,
+)
+def test_only_whether_a_date_came_is_answered_by_its_absence(rule, kind, expected):
+    columns = {"happened": {"type": kind}, "paid": {"type": "number"}}
+    made = usecase({"label": {"name": "bad", "bad_when": rule, "columns": columns}})
+    happened = moments(None, "2003-03-31") if kind == "date" else [None, 5.0]
+    rows = pd.DataFrame({"happened": happened, "paid": [None, 0.0]})
+    assert listed(known(rows, made, as_of("2003-12-31"))) == expected
+
+
 def test_a_date_of_a_rule_that_lies_ahead_is_missing():
     rows = {"paid_on": moments("2003-07-15"), "due_on": moments("2003-03-31"), "owed": [0.0]}
     assert by_rule("2003-07-14", **rows) == [0]

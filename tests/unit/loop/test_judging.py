@@ -1,9 +1,12 @@
-"""How fast a model is, whatever else the machine does."""
+"""How fast a model is, whatever else the machine does, and by which threshold a champion is judged."""
 
+import dataclasses
 import time
 from types import SimpleNamespace
 
-from refit.loop.judging import latency_ms
+from refit.loop.judging import judged, latency_ms
+from refit.training.train import train
+from tests.unit.training.book import AS_OF, MADE_WITH, book, usecase
 
 WAIT = 0.003
 
@@ -27,3 +30,17 @@ def test_what_the_model_computes_is_counted():
 
 def test_without_a_golden_record_nothing_is_timed():
     assert latency_ms(SimpleNamespace(golden=(), predict=None)) is None
+
+
+def test_a_champion_is_judged_at_its_own_threshold():
+    case = usecase(objective={"metric": "accuracy"}, learners=["logistic_regression"])
+    frame = book(1200)
+    made = train(frame, case, AS_OF, **MADE_WITH)
+
+    def gain(champion):
+        checks = judged(case, made, champion, frame, 1.0).checks
+        return next(check for check in checks if check.name == "gain")
+
+    assert "the two are equal" in gain(made.bundle).why
+    careless = dataclasses.replace(made.bundle, threshold=0.0)  # declines everybody
+    assert gain(careless).outcome == "pass"

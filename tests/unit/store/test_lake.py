@@ -1,6 +1,7 @@
 import errno
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -117,6 +118,63 @@ def test_a_batch_of_another_contract_says_what_to_do(lake):
     other = pa.schema([("_key", pa.string()), ("amount", pa.string()), ("income", pa.float64())])
     with pytest.raises(DataError, match=r"contract's columns: amount, income is missing or of .* needs a new name"):
         lake.read([path], other.names, other)
+
+
+def meant(**told: str) -> pa.Schema:
+    return SCHEMA.set(2, pa.field("amount", pa.float64(), metadata=told))
+
+
+READ = {"column": "amt", "rule": "money", "unknown": ""}
+
+
+def cast(schema: pa.Schema, *amounts: float) -> list[pa.RecordBatch]:
+    return [batch(*amounts).replace_schema_metadata(None).cast(schema)]
+
+
+@pytest.mark.parametrize(
+    ("now", "why"),
+    [
+        ({"rule": "number"}, "amount: rule was money, is number"),
+        ({"unknown": "'n/a'"}, "amount: unknown was none, is 'n/a'"),
+        ({"column": "due", "rule": "number"}, "amount: column was amt, is due; amount: rule was money, is number"),
+    ],
+    ids=["rule", "unknown words", "column and rule"],
+)
+def test_a_batch_that_was_read_in_another_way_says_what_changed(lake, now, why):
+    path = lake.write("loans", meant(**READ), cast(meant(**READ), 1)).path
+    changed = meant(**READ | now)
+    for look in (lambda: lake.read([path], SCHEMA.names, changed), lambda: lake.check(path, changed)):
+        with pytest.raises(DataError, match=rf"read in another way: {re.escape(why)}\. .* needs a new name"):
+            look()
+    assert lake.read([path], ["_key"], changed).num_rows == 1
+
+
+def test_a_batch_that_was_read_in_the_same_way_is_read(lake):
+    path = lake.write("loans", meant(**READ), cast(meant(**READ), 1)).path
+    lake.check(path, meant(**READ))
+    assert lake.read([path], SCHEMA.names, meant(**READ)).column("amount").to_pylist() == [1]
+
+
+def test_a_batch_that_does_not_tell_how_it_was_read_stays_valid(lake):
+    paths = [lake.write("loans", schema, cast(schema, 1)).path for schema in (SCHEMA, meant(**READ))]
+    lake.check(paths[0], meant(**READ))
+    assert lake.read(paths, ["amount"], meant(**READ)).column("amount").to_pylist() == [1, 1]
+
+
+def test_the_same_rows_read_in_the_same_way_are_the_same_file(lake):
+    first, again = (lake.write("loans", meant(**READ), parts) for parts in (cast(meant(**READ), 1), cast(SCHEMA, 1)))
+    assert first == again
+
+
+@pytest.mark.parametrize("how", ["missing", "cut off"])
+def test_a_batch_that_is_gone_or_torn_cannot_be_checked(lake, tmp_path, how):
+    path = tmp_path / "lake" / lake.write("loans", SCHEMA, [batch(1)]).path
+    content = path.read_bytes()
+    path.unlink()
+    if how == "cut off":
+        path.write_bytes(content[:-9])
+    with pytest.raises(DataError, match="restore it from a backup"):
+        lake.check(f"loans/batches/{path.name}", SCHEMA)
 
 
 def broken(error: BaseException) -> Iterator[pa.RecordBatch]:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from refit.training.duplicates import distinct, near_across
+from refit.training.duplicates import distinct, near_across, unlike_note
 from refit.training.maturity import ripe
 from refit.training.split import split
 from refit.training.train import train
@@ -57,16 +57,76 @@ def test_records_that_differ_in_one_column_are_no_copies(column, value):
 
 
 def test_four_equal_records_are_two_pairs_and_one_is_kept():
-    four = pd.concat([MATURED[:1].assign(_key=str(n)) for n in range(4)], ignore_index=True)
+    four = pd.concat([MATURED, *(MATURED[:1].assign(_key=str(n)) for n in range(3))], ignore_index=True)
     kept, found = distinct(four, CASE)
-    assert (len(kept), found.n_pairs, found.n_left_out) == (1, 2, 3)
+    assert (len(kept), found.n_pairs, found.n_left_out) == (len(MATURED), 2, 3)
+
+
+def coarse(n_combinations, seed, *, n=12_000, rate=0.05):
+    """Return matured loans of which only the month, a grade and a term are known: equals come by chance."""
+    random = np.random.default_rng(seed)
+    month = np.sort(random.integers(0, 48, n))
+    combination = random.integers(0, n_combinations, n)
+    day = pd.Timestamp("2000-01-01", tz="UTC") + pd.to_timedelta(month * 30, unit="D")
+    return pd.DataFrame(
+        {
+            "_key": [f"k{row:06}" for row in range(n)],
+            "_arrived_at": day,
+            "_event_time": day,
+            "_label": (random.random(n) < rate * (0.4 + 0.3 * (combination % 5))).astype(float),
+            "_ripe": True,
+            "grade": pd.Categorical([f"g{value}" for value in combination // 40]),
+            "term": (combination % 40).astype(float),
+            "interest": 3 + month / 100,
+        }
+    )
+
+
+COARSE = usecase(
+    features={"grade": {"type": "category"}, "term": {"type": "number"}, "interest": {"type": "number"}},
+    protected=[],
+    gate={},
+)
+NO_RATE = usecase(features={"grade": {"type": "category"}, "term": {"type": "number"}}, protected=[], gate={})
+
+
+@pytest.mark.parametrize("case", [NO_RATE, COARSE], ids=["columns that do not know the day", "one that is the day's"])
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.5], ids=["seldom bad", "often", "as often as good"])
+@pytest.mark.parametrize("n_combinations", [25, 400, 4000])
+def test_coarse_records_that_are_equal_by_chance_all_stay(n_combinations, rate, case):
+    matured = coarse(n_combinations, 1, rate=rate)
+    kept, found = distinct(matured, case)
+    assert kept is matured
+    assert found.n_left_out == 0
+    assert found.n_pairs > 0
+    assert "can be chance" in found.note
+
+
+def test_where_all_records_of_a_kind_end_alike_the_days_tell_chance_from_copies():
+    matured = coarse(400, 1)
+    matured["_label"] = (matured["term"] % 10 == 0).astype(float)
+    assert distinct(matured, NO_RATE)[1].n_left_out == 0
+
+
+@pytest.mark.parametrize("case", [NO_RATE, COARSE], ids=["columns that do not know the day", "one that is the day's"])
+def test_a_coarse_book_of_few_equals_that_is_loaded_twice_still_loses_its_copies(case):
+    matured = coarse(40_000, 1)
+    kept, found = distinct(twice(matured), case)
+    assert found.n_pairs >= len(matured)
+    assert len(kept) <= len(matured)
+    assert kept["_label"].mean() == pytest.approx(matured["_label"].mean(), rel=0.02)
+
+
+def test_copies_are_told_from_chance_the_same_way_every_time():
+    matured = coarse(4000, 2)
+    assert distinct(matured, NO_RATE)[1] == distinct(matured, NO_RATE)[1]
 
 
 def test_without_a_date_equals_may_be_chance_so_all_stay_and_the_card_is_told():
     kept, found = distinct(twice(MATURED), DATELESS)
     assert len(kept) == 2 * len(MATURED)
     assert (found.n_pairs, found.n_left_out) == (len(MATURED), 0)
-    assert "same side" in found.note
+    assert "all are kept" in found.note
     parts = split(kept, DATELESS)
     rows = kept[list(DATELESS.features)].apply(lambda record: "|".join(map(str, record)), axis=1)
     sides = [set(rows.iloc[part]) for _, part in parts]
@@ -91,6 +151,29 @@ def test_near_means_four_digits():
     again.loc[parts.test[0], list(CASE.features)] = again.loc[parts.before_test[0], list(CASE.features)].to_numpy()
     again.loc[parts.test[0], "amount"] *= 1.01
     assert near_across(again, CASE, parts.before_test, parts.test) == 0
+
+
+def instalments(n_borrowers, n_each=6):
+    """Return the instalments of borrowers: all of one are alike in all that is known, but for the day and the end."""
+    months = [MATURED[:n_borrowers].assign(_key=lambda frame, k=k: frame["_key"] + f"-{k}") for k in range(n_each)]
+    day = [pd.Timestamp("2000-01-01", tz="UTC") + pd.DateOffset(months=3 * k) for k in range(n_each)]
+    frame = pd.concat([month.assign(_event_time=at) for month, at in zip(months, day, strict=True)], ignore_index=True)
+    return frame.assign(_label=(np.random.default_rng(1).random(len(frame)) < 0.3).astype(float))
+
+
+def test_the_card_says_that_nothing_is_known_of_new_borrowers_where_all_tested_were_learnt_from():
+    made = train(instalments(200), CASE, AS_OF, **MADE_WITH)
+    [note] = [note for note in made.bundle.card["notes"] if "new borrowers" in note]
+    assert f"{len(made.test):,} of {len(made.test):,} test records" in note
+
+
+def test_it_says_no_such_thing_where_new_borrowers_were_tested_on_or_hardly_any_records_differ():
+    parts = split(MATURED, CASE)
+    assert unlike_note(MATURED, CASE, parts.before_test, parts.test) is None
+    few = coarse(25, 1)
+    parts = split(few, NO_RATE)
+    assert near_across(few, NO_RATE, parts.before_test, parts.test) == len(parts.test)
+    assert unlike_note(few, NO_RATE, parts.before_test, parts.test) is None
 
 
 def test_a_book_loaded_twice_gives_the_model_of_the_book_loaded_once():
