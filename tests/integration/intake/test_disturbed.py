@@ -34,7 +34,7 @@ FILL = (
     " CASE WHEN i %% 5000 = 0 THEN -1 ELSE i END, i + 1, md5((i %% 999)::text), CASE WHEN i %% 2 = 0 THEN 'car' END,"
     " 'f', CASE WHEN i %% 9 = 0 THEN '2003-06-01'::date END FROM generate_series(1, %(steps)s * %(n)s) AS i"
 )
-STEPS, KILLS, ROWS = 9, 20, 60_000
+STEPS, KILLS, HELD, ROWS = 9, 20, 5, 60_000
 
 
 @dataclass(frozen=True)
@@ -199,10 +199,10 @@ def test_killed_at_20_random_moments_and_run_again_it_is_as_if_undisturbed(shell
     number, cut_short, littered = 0, 0, 0
     with Nursery(killed) as nursery:
         for kill in range(KILLS):
-            # Every other one once it writes: the shortest part of a run, and the one with most to lose.
-            if kill % 4 == 3:
+            # A quarter between file and row for certain, a quarter at random once it writes: there is most to lose.
+            if kill < HELD:
                 code = nursery.run_into("refit.batch", *step(number))
-            elif kill % 4 == 1:
+            elif kill % 3 == 1:
                 code = nursery.run(*step(number), seconds=rng.uniform(0, 0.15), until=lambda: writes(killed))
             else:
                 code = nursery.run(*step(number), seconds=rng.uniform(0, 0.9 * sorted(took)[STEPS // 2]))
@@ -213,8 +213,8 @@ def test_killed_at_20_random_moments_and_run_again_it_is_as_if_undisturbed(shell
     for later in range(number, STEPS + 1):
         code, _, err = killed.run(*step(later))
         assert code == 0, err
-    assert cut_short >= KILLS // 2
-    assert littered >= KILLS // 4  # each that waited for its row at least
+    assert cut_short > HELD
+    assert littered >= HELD
     assert len(calm.files()) == STEPS + 1
     assert killed.files() == calm.files()
     assert killed.ledger() == calm.ledger()
