@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from bentos.predicting import Answered, Predictor, kept, new_id
 from bentos.spool import SpoolFullError
 from refit.scoring.bundle import Bundle
 from refit.scoring.request import Problem
+from refit.trace import places
 
 PROBES: Final = ("/healthz", "/livez", "/readyz")
 METRICS: Final = "/metrics"
@@ -267,5 +267,4 @@ async def _send(send: Send, given: Answer, request_id: str) -> None:
 
 def _trace(error: BaseException) -> str:
     """Say what went wrong and where, without the error's message: that may hold a value."""
-    places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
-    return " | ".join([type(error).__name__, *places])
+    return " | ".join([type(error).__name__, *places(error)])

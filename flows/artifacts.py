@@ -23,19 +23,6 @@ if TYPE_CHECKING:
 
     from refit.monitoring.psi import Drift
 
-__all__ = [
-    "Account",
-    "Framed",
-    "drift_rows",
-    "frame",
-    "key",
-    "leave_drift",
-    "leave_picture",
-    "leave_progress",
-    "leave_summary",
-    "summary",
-]
-
 STEP: Final = 0.05
 """The bar moves by so much at least: each move is a request."""
 

@@ -22,6 +22,7 @@ from flows.environment import environment
 from flows.processes import LOOK_SECONDS, Processes
 from flows.server import PrefectServer, RunState
 from refit.errors import OutageError, ReleaseError
+from refit.loop.days import SIMULATED
 from refit.settings import Settings
 from refit.usecase.model import UseCase
 
@@ -107,7 +108,7 @@ class Conductor:
 
         first = self.usecases[0]
         self._start("console", [sys.executable, "-m", "refit.console"])
-        if any(usecase.name == "demo" for usecase in self.usecases):
+        if any(usecase.name == SIMULATED for usecase in self.usecases):
             loaded = load_demo(world, _now())
             self.clock.say(f"The demo loan book is loaded: {loaded.added:,} loans added, {loaded.changed:,} changed")
         self._until(server.is_healthy, "prefect-server", SERVER_SECONDS)

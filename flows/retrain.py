@@ -7,7 +7,8 @@ from prefect import flow, get_run_logger
 
 from flows import steps
 from flows.alarms import tell_failure
-from flows.artifacts import Account, leave_summary
+from flows.artifacts import leave_summary
+from flows.artifacts_summary import Account
 from refit.errors import RefitError
 from refit.settings import Settings
 from refit.usecase import catalogue

@@ -18,7 +18,8 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import get_state_exception
 
 from flows.addresses import frame_url, report_url
-from flows.artifacts import Account, leave_drift, leave_picture, leave_progress
+from flows.artifacts import leave_drift, leave_picture, leave_progress
+from flows.artifacts_summary import Account
 from flows.events import tell_decision
 from flows.pictures import SHOWN_RUNS, psi_picture
 from refit.errors import OutageError, RefitError

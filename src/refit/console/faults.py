@@ -1,9 +1,9 @@
 """The one place where a fault of ours ends: a clean page, and in the log where it was, never what it was asked for."""
 
-import traceback
-
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from refit.trace import places
 
 log = structlog.get_logger()
 
@@ -33,9 +33,8 @@ class Faults:
         try:
             await self._app(scope, receive, watched)
         except Exception as error:  # noqa: BLE001 - the entrance
-            frames = traceback.extract_tb(error.__traceback__)
-            places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
-            log.error("console.fault", path=scope["path"], kind=type(error).__name__, places=places)  # noqa: TRY400
+            kind = type(error).__name__
+            log.error("console.fault", path=scope["path"], kind=kind, places=places(error))  # noqa: TRY400
             if has_begun:
                 raise ConnectionAbortedError("an answer broke off half-way") from None
             await self._page(scope, receive, send)

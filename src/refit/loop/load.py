@@ -15,6 +15,7 @@ import pyarrow as pa
 from refit.errors import ContractError, DataError
 from refit.intake.cells import as_bytes
 from refit.intake.loading import Loaded, Seen, added_columns, load_rows, table_columns
+from refit.loop.days import SIMULATED
 from refit.loop.overlap import leave_behind, sharers
 from refit.loop.wiring import World
 from refit.store import files
@@ -169,7 +170,7 @@ def load_demo(
     from db.simulator import simulate  # noqa: PLC0415
 
     book = simulate(as_of, months=months, per_month=per_month, drift=drift)
-    return load_frame(world, world.usecase("demo"), book, as_of)
+    return load_frame(world, world.usecase(SIMULATED), book, as_of)
 
 
 def _rows(

@@ -35,25 +35,9 @@ from tests.integration.loop.serving import (
     wait_until,
 )
 from tests.integration.release.conftest import INPUTS, toy_bundle
+from tests.unit.loop.logged import entry
 
 NOON = datetime(2024, 6, 30, 12, tzinfo=UTC)
-
-
-def entry(**changes) -> dict:
-    made = {
-        "id": str(uuid4()),
-        "at": "2024-06-30T12:00:00.000001Z",
-        "usecase": "toy",
-        "version": "v1",
-        "request_id": "r-1",
-        "inputs": {"amount": 900.5, "sector": None},
-        "probability": 0.1 + 0.2,
-        "threshold": 0.4,
-        "decision": "approve",
-        "reasons": None,
-        "latency_ms": 0.6,
-    }
-    return made | changes
 
 
 @pytest.fixture

@@ -254,7 +254,11 @@ def test_the_doctor_finds_nothing_wrong(stack: Stack) -> None:
 
 def test_a_night_after_all_that_goes_on_from_the_ledger(stack: Stack) -> None:
     until(lambda: stack.sql("prefect", "SELECT count(*) FROM worker WHERE status = 'ONLINE'") != "0", 90, "a worker")
+    before = kept(stack)
     night(stack, "2004-03-31")
+    after = kept(stack)
+    assert int(after["batch"]) == int(before["batch"]) + 1, "the loans since the night before"
+    assert int(after["run"]) > int(before["run"])
 
 
 def test_prometheus_scrapes_both_and_every_panel_and_alert_has_its_data(stack: Stack) -> None:

@@ -183,8 +183,10 @@ def test_room_that_the_mover_makes_is_used(folder):
     spool = Spool(folder, 200_000)
     fill(spool)
     segments(folder)[0].delete()
+    left = len(kept(folder))
     wait_until(lambda: not spool.full)
     spool.append([entry()])
+    assert len(kept(folder)) == left + 1
     spool.close()
 
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from flows.artifacts import Account
+from flows.artifacts_summary import Account
 from refit.gate.judge import Check, Verdict
 from refit.loop.ingest import Ingested
 from refit.loop.monitor import Monitored

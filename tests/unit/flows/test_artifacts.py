@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from flows.artifacts import Framed, drift_rows, frame, key, summary
-from flows.artifacts_summary import WIDEST
+from flows.artifacts import Framed, drift_rows, frame, key
+from flows.artifacts_summary import WIDEST, summary
 from refit.gate.judge import Check
 from refit.loop.ingest import Ingested
 from refit.usecase.catalogue import find, names

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from uuid import UUID, uuid4
 
 import pytest
 
@@ -12,35 +11,19 @@ from refit.loop.mover import Moved, move
 from refit.store.predictions import _line
 from refit.store.rows import PredictionRow
 from refit.store.segments import segments
+from tests.unit.loop.logged import entry
 
 
 class FakeLedger:
     """Writes each row as the ledger does, and keeps its id."""
 
     def __init__(self) -> None:
-        self.ids: set[UUID] = set()
+        self.ids = set()
 
     def keep_predictions(self, rows: Sequence[PredictionRow]) -> int:
         before = len(self.ids)
         self.ids |= {row.id for row in rows if _line(row)}
         return len(self.ids) - before
-
-
-def entry(**changes) -> dict:
-    made = {
-        "id": str(uuid4()),
-        "at": "2024-06-30T12:00:00Z",
-        "usecase": "toy",
-        "version": "v1",
-        "request_id": "r-1",
-        "inputs": {"amount": 900.5},
-        "probability": 0.3,
-        "threshold": 0.4,
-        "decision": "approve",
-        "reasons": None,
-        "latency_ms": 0.6,
-    }
-    return made | changes
 
 
 @pytest.fixture
