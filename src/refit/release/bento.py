@@ -28,7 +28,7 @@ from refit.store.atomic import keep
 CODE: Final = Path("src")
 BUNDLE: Final = CODE / "bundle"
 SERVICE: Final = "bentos.service:Refit"
-CARRIED: Final = ("errors.py", "usecase", "scoring")
+CARRIED: Final = ("errors.py", "trace.py", "usecase", "scoring")
 REQUIRED: Final = ("uvicorn", "numpy", "orjson", "prometheus-client", "pydantic", "pyyaml")
 WELCOME: Final = ("httptools", "uvloop")
 """What makes uvicorn faster where it is there."""

@@ -95,6 +95,7 @@ def test_a_bento_holds_the_bundle_and_only_the_part_of_refit_that_serving_needs(
         "__init__.py",
         "errors.py",
         "scoring",
+        "trace.py",
         "usecase",
     }
     assert str(bentos[0].folder) not in (bentos[0].path / "bento.yaml").read_text()

@@ -1,7 +1,17 @@
 import os
 from pathlib import Path
 
+import grimp
+
 from refit.release import bento as module
+
+
+def test_what_the_service_imports_of_refit_is_just_what_a_bento_carries():
+    """Found in the code alone, long before a build would fail for it."""
+    graph = grimp.build_graph("bentos", "refit", cache_dir=None)
+    served = [name for name in graph.modules if name.partition(".")[0] == "bentos"]
+    needed = {used for name in served for used in graph.find_upstream_modules(name)} - {*served}
+    assert {name.split(".")[1] for name in needed} == {part.removesuffix(".py") for part in module.CARRIED}
 
 
 def test_a_bento_is_on_the_disk_as_a_whole_before_it_has_its_place(tmp_path, monkeypatch):
