@@ -433,7 +433,7 @@ def test_a_full_log_stops_the_answers_and_says_so_until_there_is_room_again(serv
     away = ExitStack()
     away.enter_context(sole_mover(spool_folder(small, "toy")))  # the service's own mover gets nothing moved meanwhile
     with away, served(small, "toy") as service, load(service.port, INPUTS, connections=4) as clients:
-        wait_until(lambda: any(client.refused for client in clients))
+        wait_until(lambda: any(client.refused for client in clients) and not service.ready())
         status, answer = service.ask("GET", "/readyz")
         assert (status, b"the decision log takes no more" in answer) == (503, True)
         assert service.ask("GET", "/livez")[0] == 200
