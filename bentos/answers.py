@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import orjson
@@ -51,13 +52,12 @@ def invalid(problems: Iterable[Problem]) -> RefusalError:
 
 def invalid_batch(found: dict[int, list[Problem]]) -> RefusalError:
     """Return the refusal of a batch, each problem with its record's place."""
-    fields = [
-        {"record": place, "field": problem.field, "why": problem.why}
-        for place, problems in found.items()
-        for problem in problems
+    each = ((place, problem) for place, problems in found.items() for problem in problems)
+    fields: list[dict[str, Any]] = [
+        {"record": place, "field": problem.field, "why": problem.why} for place, problem in islice(each, MAX_FIELDS)
     ]
-    if (more := len(fields) - MAX_FIELDS) > 0:
-        fields = [*fields[:MAX_FIELDS], {"field": "body", "why": f"{more} more problems"}]
+    if (more := sum(map(len, found.values())) - MAX_FIELDS) > 0:
+        fields.append({"field": "body", "why": f"{more} more problems"})
     return _invalid(fields)
 
 

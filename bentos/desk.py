@@ -14,7 +14,7 @@ from bentos.answers import Answer, RefusalError, answer, invalid
 from bentos.body import MAX_BATCH_BODY, MAX_BODY, DisconnectedError, Receive, Scope, Send, read
 from bentos.contract import card
 from bentos.decoding import NotJsonError, decode
-from bentos.door import Door, is_home, well_formed
+from bentos.door import Door, is_home, joined, well_formed
 from bentos.metrics import Log, Metrics, Status
 from bentos.openapi import openapi
 from bentos.predicting import Answered, Predictor, kept, new_id
@@ -41,7 +41,7 @@ class DecisionLog(Log, Protocol):
     """Where an answer is written down before it goes out."""
 
     def append(self, entries: Sequence[Mapping[str, object]]) -> None:
-        """Keep the entries, or raise SpoolFullError."""
+        """Keep the entries, or raise SpoolFullError; a RefusalError where it never could."""
         ...
 
 
@@ -221,7 +221,10 @@ class Desk:
 
 
 def _request(scope: Scope) -> Request:
-    headers = dict(scope["headers"])
+    given = scope["headers"]
+    headers = dict(given)
+    if len(headers) != len(given):
+        headers = joined(given)
     state = scope.get("state") or {}
     return Request(
         id=well_formed(headers.get(b"x-request-id")) or new_id(),

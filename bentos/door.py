@@ -1,7 +1,7 @@
 """Who may ask, how many at once and for how long; and what a request is called."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -36,7 +36,11 @@ class Door:
         return cls(Keys.of(environment.get(VARIABLE, "")), seconds, max(1, int(concurrent)))
 
     def admits(self, headers: Headers) -> bool:
-        """Tell whether the caller has a valid key; one that is not valid is not made good by another that is."""
+        """Tell whether the caller has a valid key; one that is not valid is not made good by another that is.
+
+        Args:
+            headers: As `joined` returns them, so that one that stands twice is no valid key either.
+        """
         given = []
         if b"x-api-key" in headers:
             given.append(headers[b"x-api-key"])
@@ -49,6 +53,17 @@ class Door:
 def is_home(client: tuple[str, int] | None) -> bool:
     """Tell whether a peer is this machine itself; a Unix socket has no address, and file modes of its own."""
     return client is None or HOME.fullmatch(client[0]) is not None
+
+
+def joined(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return headers of which some stand more than once, each with all its values behind commas: RFC 9110, 5.3.
+
+    So none of them counts alone; two keys, or two names of a request, are none.
+    """
+    headers: dict[bytes, bytes] = {}
+    for name, value in pairs:
+        headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers
 
 
 def well_formed(request_id: bytes | None) -> str | None:

@@ -12,7 +12,7 @@ _REFUSALS: Final = {
     "400": "A field is wrong; every one is named, no value is repeated",
     "401": "No valid key",
     "405": "Another method than this path has",
-    "413": "The body is too large",
+    "413": "The body is too large, or a batch that the decision log could never hold",
     "500": "A fault of the service; its log has the trace",
     "503": "It cannot answer now: too many requests at once, or a decision log that is full",
     "504": "Not answered in time",

@@ -24,6 +24,8 @@ from zlib import crc32
 
 import orjson
 
+from bentos.answers import RefusalError
+
 SUFFIX: Final = ".log"
 UNBORN: Final = ".new"
 MOVED: Final = ".moved"
@@ -85,11 +87,14 @@ class Spool:
 
         Raises:
             SpoolFullError: The bound is reached, or the disk refuses.
+            RefusalError: All of the spool could not hold the entries, so that waiting would not help.
         """
         if not entries:
             return
         content = orjson.dumps(list(entries), default=_plain)
         checksum = crc32(content)
+        if len(content) + TRAILER > self._max_bytes:
+            raise _too_large(len(content) + TRAILER, self._max_bytes)
         with self._lock:
             now = time.monotonic()
             self._check_room(len(content) + TRAILER, now)
@@ -104,6 +109,7 @@ class Spool:
             segment.entries = total
             self._bytes += len(content) + TRAILER
             self._starved = False
+            self._leave_if_done(now)
 
     @property
     def bytes(self) -> int:
@@ -140,6 +146,7 @@ class Spool:
         if now >= self._scan_at:
             self._scan(now)
         if self._bytes + size > self._max_bytes:
+            self._leave_if_done(now)  # or all of it could be moved, and its room never be had again
             raise SpoolFullError(f"the decision log holds {self._bytes} bytes; {self._max_bytes} is its bound")
 
     def _scan(self, now: float) -> None:
@@ -151,12 +158,16 @@ class Spool:
         self._scan_at = now + (NEAR_FULL_SCAN_SECONDS if near else SCAN_SECONDS)
 
     def _open(self, now: float) -> "_Segment":
-        segment = self._segment
-        if segment is not None and segment.size < self._segment_bytes and now < segment.ends_at:
-            return segment
-        self._leave()
-        self._segment = _Segment(self._folder, now + SEGMENT_SECONDS)
+        self._leave_if_done(now)
+        if self._segment is None:
+            self._segment = _Segment(self._folder, now + SEGMENT_SECONDS)
         return self._segment
+
+    def _leave_if_done(self, now: float) -> None:
+        """Leave a segment past its size or its time: only then may the mover give its room back."""
+        segment = self._segment
+        if segment is not None and (segment.size >= self._segment_bytes or now >= segment.ends_at):
+            self._leave()
 
     def _refused(self, now: float) -> None:
         """Leave a segment whose last line may be torn; the next line would be read as part of it."""
@@ -260,6 +271,11 @@ def _written(segment: Path) -> int:
             end = (whole + newline)[-TRAILER:]
     digits = end[1:11]
     return int(digits) if digits.isdigit() else 0
+
+
+def _too_large(size: int, bound: int) -> RefusalError:
+    why = f"the decision log would need {size} bytes for this, and REFIT_SPOOL_MB bounds it to {bound}"
+    return RefusalError(413, "too_large", f"{why}, so nothing is decided; send fewer records at once")
 
 
 def _plain(value: object) -> object:

@@ -29,7 +29,7 @@ STATUSES: Final = ("act", "warn", "stable", "not checked")
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What a run has to tell so far; None where a step did not run."""
+    """What a run has to tell so far; None where a step did not run. `nothing` is why there was nothing to do."""
 
     usecase: UseCase
     as_of: datetime
@@ -38,12 +38,21 @@ class Account:
     retrained: "Retrained | None" = None
     released: "Released | None" = None
     stopped: str | None = None
+    nothing: str | None = None
     report_url: str | None = None
 
 
 def summary(run: Account) -> str:
     """Return the run as Markdown: one paragraph, a table of the steps in few words, and below it every reason."""
-    sentences = [_came_in(run), _drifted(run), _decided(run), _judged(run), _went_live(run), _stopped(run)]
+    sentences = [
+        _nothing(run),
+        _came_in(run),
+        _drifted(run),
+        _decided(run),
+        _judged(run),
+        _went_live(run),
+        _stopped(run),
+    ]
     rows = [_row(name, outcome, short) for name, outcome, short in _steps(run)]
     parts = [
         f"# {_flat(run.usecase.title)}, {run.as_of:%Y-%m-%d}",
@@ -60,6 +69,10 @@ def label(column: str | None, usecase: UseCase) -> str:
     """Return what the use case calls a column; an empty text where it calls it nothing."""
     declared = usecase.features.get(column or "") or usecase.inputs.get(column or "")
     return (declared.title if declared is not None else None) or ""
+
+
+def _nothing(run: Account) -> str:
+    return "" if run.nothing is None else f"Nothing to do: {_flat(run.nothing)}."
 
 
 def _came_in(run: Account) -> str:
@@ -141,6 +154,8 @@ def _reasons(run: Account) -> list[str]:
 
 def _steps(run: Account) -> list[tuple[str, str, str]]:
     steps: list[tuple[str, str, str]] = []
+    if run.nothing is not None:
+        steps.append(("none", "nothing to do", "the paragraph above says why"))
     if run.ingested is not None:
         batch = f"batch `{run.ingested.batch[:12]}`" if run.ingested.batch else "nothing new"
         steps.append(("ingest", f"{run.ingested.n_records:,} in, {run.ingested.n_rejected:,} refused", batch))

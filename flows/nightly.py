@@ -9,7 +9,6 @@ from flows import steps
 from flows.alarms import tell_failure
 from flows.artifacts import leave_summary
 from flows.artifacts_summary import Account
-from refit.errors import RefitError
 from refit.settings import Settings
 from refit.usecase import catalogue
 
@@ -23,13 +22,16 @@ def nightly(usecase: str, as_of: date | None = None) -> str:
         as_of: The last day to look at, whole, in UTC; nothing later is seen. Left empty: up to now.
 
     Returns:
-        What was decided: none, block, wait, recalibrate or retrain.
+        What was decided: none, block, wait, recalibrate or retrain; none too where nobody has loaded its table yet.
     """
     started_at = datetime.now(UTC)
     settings = Settings.read()
     run = Account(catalogue.find(usecase, settings.usecases), steps.moment(as_of, usecase))
     get_run_logger().info("%s, as of %s.", run.usecase.title, run.as_of.isoformat(timespec="minutes"))
     try:
+        if (nothing := steps.nothing_yet(usecase, run.as_of, started_at)) is not None:
+            leave_summary(replace(run, nothing=nothing))
+            return "none"
         run = replace(run, released=steps.catch_up(usecase, run.as_of))
         run = replace(run, ingested=steps.ingest(usecase, run.as_of))
         monitored = steps.monitor(usecase, run.as_of)
@@ -43,9 +45,9 @@ def nightly(usecase: str, as_of: date | None = None) -> str:
             if retrained.verdict.outcome == "promote":
                 run = replace(run, released=steps.release(usecase, retrained.version, run.as_of))
         steps.record(run, started_at)
-    except RefitError as error:
-        leave_summary(replace(run, stopped=str(error)))
+    except Exception as error:
         steps.record_failed(run, started_at, error)
+        leave_summary(replace(run, stopped=steps.told(error)))
         raise
     leave_summary(run)
     return action

@@ -24,7 +24,7 @@ def psi_picture(decisions: "Sequence[DecisionRow]", warn: float, act: float) -> 
         warn: From this PSI on a cell is amber.
         act: From this PSI on it is red.
     """
-    runs = [row for row in decisions if row.drift is not None][:SHOWN_RUNS][::-1]
+    runs = [row for row in decisions if "columns" in (row.drift or {})][:SHOWN_RUNS][::-1]
     if not runs:
         return None
     seen = [_psi(row.drift or {}) for row in runs]

@@ -9,7 +9,6 @@ from flows import steps
 from flows.alarms import tell_failure
 from flows.artifacts import leave_summary
 from flows.artifacts_summary import Account
-from refit.errors import RefitError
 from refit.settings import Settings
 from refit.usecase import catalogue
 from refit.usecase.model import UseCase
@@ -35,6 +34,9 @@ def retrain(usecase: str, as_of: date | None = None, recalibrate: bool = False, 
     if requested:
         return _carry_out(found)
     run = Account(found, steps.moment(as_of, usecase))
+    if (nothing := steps.nothing_to_learn(usecase)) is not None:
+        leave_summary(replace(run, nothing=nothing))
+        return "none"
     return _retrained(run, None, recalibrate=recalibrate)
 
 
@@ -61,8 +63,8 @@ def _retrained(run: Account, decision_id: str | None, *, recalibrate: bool) -> s
         run = replace(run, retrained=retrained)
         if retrained.verdict.outcome == "promote":
             run = replace(run, released=steps.release(name, retrained.version, run.as_of))
-    except RefitError as error:
-        leave_summary(replace(run, stopped=str(error)))
+    except Exception as error:
+        leave_summary(replace(run, stopped=steps.told(error)))
         raise
     leave_summary(run)
     return retrained.verdict.outcome

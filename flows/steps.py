@@ -95,11 +95,50 @@ def _without_values(function: Callable[P, Result]) -> Callable[P, Result]:
     return run
 
 
+def told(error: Exception) -> str:
+    """Return what a summary says of a failure: the message of an error that is not ours may hold a record's value.
+
+    >>> told(OutageError("Postgres is down")), told(KeyError("Ms Smith"))
+    ('Postgres is down', "a fault of refit's own; the log has the trace")
+    """
+    return str(error) if isinstance(error, RefitError) else "a fault of refit's own; the log has the trace"
+
+
 def shown_at(settings: Settings, monitored: "Monitored") -> str | None:
     """Return where the console shows the run's report, None where there is none."""
     if monitored.report_id is None:
         return None
     return report_url(settings, monitored.report_id)
+
+
+@step
+def nothing_yet(usecase: str, as_of: datetime, started_at: datetime) -> str | None:
+    """Say why there is nothing to do for a use case that nobody has loaded yet; None where there is something."""
+    from refit.loop import nightly as nights  # noqa: PLC0415 - see above
+    from refit.loop.wiring import open_world  # noqa: PLC0415 - see above
+
+    with open_world(Settings.read()) as world:
+        why = nights.nothing_yet(world, world.usecase(usecase))
+        if why is not None:
+            nights.record_nothing(world, usecase, as_of, started_at, why)
+    return _logged(why)
+
+
+@step
+def nothing_to_learn(usecase: str) -> str | None:
+    """Say why there is nothing to train on where nothing was ever taken in; None where something was."""
+    from refit.loop import nightly as nights  # noqa: PLC0415 - see above
+    from refit.loop.wiring import open_world  # noqa: PLC0415 - see above
+
+    with open_world(Settings.read()) as world:
+        why = nights.nothing_to_learn(world, world.usecase(usecase))
+    return _logged(why)
+
+
+def _logged(why: str | None) -> str | None:
+    if why is not None:
+        get_run_logger().info("Nothing to do: %s.", why)
+    return why
 
 
 @step
@@ -244,7 +283,7 @@ def record(run: Account, started_at: datetime) -> None:
         record_night(world, night, started_at)
 
 
-def record_failed(run: Account, started_at: datetime, error: RefitError) -> None:
+def record_failed(run: Account, started_at: datetime, error: Exception) -> None:
     """Keep a night that failed in the ledger. No task: where the ledger is what failed there is nothing to retry."""
     from refit.loop.nightly import record_failure  # noqa: PLC0415 - see above
     from refit.loop.wiring import open_world  # noqa: PLC0415 - see above

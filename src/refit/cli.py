@@ -5,7 +5,7 @@ import signal
 import sys
 from typing import NoReturn
 
-from refit.commands import decisions, nights, records, serving, upkeep, usecases  # noqa: F401 - each adds its commands to the app
+from refit.commands import decisions, nights, records, rejects, serving, upkeep, usecases  # noqa: F401 - each adds its commands to the app
 from refit.commands.app import app
 from refit.errors import ContractError, RefitError
 from refit.terminal import err, print_json

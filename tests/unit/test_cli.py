@@ -1,5 +1,6 @@
 import json
 import os
+import shlex
 import sys
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
@@ -9,9 +10,12 @@ import yaml
 
 from refit import cli
 from refit.commands import nights as night_commands
+from refit.commands import records as record_commands
 from refit.commands import usecases as usecase_commands
 from refit.commands.app import moment as read_moment
-from refit.errors import ContractError
+from refit.errors import ContractError, DataError
+from refit.loop.load import Loading
+from refit.store.files import header
 from refit.usecase.catalogue import BUILT_IN
 from tests.unit.usecase.declared import content
 
@@ -163,8 +167,28 @@ def test_a_sound_file_is_called_so(refit, name):
             yaml.safe_dump(content({"features.x": {"type": "number", "from": "(" * 10_000}})),
             "features.x: an expression of",
         ),
+        (yaml.safe_dump(content({"name": "cards"})), "it must be the file's own, 'loans'"),
+        (yaml.safe_dump(content({"example": {"income": 5}})), "example.amount: missing"),
+        (yaml.safe_dump(content({"example": {"amount": -5}})), "example.amount: below 0"),
+        (yaml.safe_dump(content({"example": {"amount": "5"}})), "example.amount: a text, where a number belongs"),
+        (yaml.safe_dump(content({"example": {"amount": 99, "income": 3}})), "example.share: amount / income: above 10"),
+        (
+            yaml.safe_dump(content({"example": {"amount": 5, "purpose": "fax"}})),
+            "example.purpose: not one of car, home",
+        ),
+        (
+            yaml.safe_dump(
+                content({"features.grade": {"type": "category", "parse": "match:^([A-G])[0-9]", "required": True}})
+                | {"example": {"amount": 5, "grade": "B4"}}
+            ),
+            "features.grade: required, and 'match:^([A-G])[0-9]' does not read its own result",
+        ),
     ],
-    ids=["empty", "no YAML", "a key twice", "an unknown key", "a protected column", "too deep"],
+    ids=[
+        *("empty", "no YAML", "a key twice", "an unknown key", "a protected column", "too deep", "another name"),
+        *("an example without its amount", "an example out of range", "an example of another type"),
+        *("an example whose share is out of range", "an example of no choice", "a rule that does not read its result"),
+    ],
 )
 def test_a_fault_of_a_file_is_exit_code_2_and_no_trace(refit, usecases, text, why):
     usecases("loans", text)
@@ -204,6 +228,22 @@ def test_a_delimiter_is_one_character(refit, delimiter):
     code, _, err = refit("load", "demo", "loans.csv", "--delimiter", delimiter)
     assert code == 2
     assert "takes one character" in err
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"], ids=repr)
+def test_a_delimiter_can_be_given_as_a_message_names_it(refit, monkeypatch, tmp_path, delimiter):
+    path = tmp_path / "loans.csv"
+    path.write_text(f"a{delimiter}b\n1{delimiter}2\n")
+    with pytest.raises(DataError) as error:
+        header(path)
+    option, named = shlex.split(str(error.value).rpartition(": ")[2])
+    taken = []
+    monkeypatch.setattr(record_commands, "open_stores", lambda: nullcontext(Stores()))
+    monkeypatch.setattr(
+        "refit.loop.load.load", lambda *_, delimiter, **__: taken.append(delimiter) or Loading("loans", 0, 0, 0, 0)
+    )
+    assert refit("load", "demo", str(path), option, named)[0] == 0
+    assert taken == [delimiter]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import typer
 from typer.testing import CliRunner
 
 from refit.cli import app
+from refit.commands.decisions import DIFFERENT
 from refit.errors import ContractError, DataError, OutageError, ReleaseError
 from refit.settings import Settings
 from refit.usecase.model import Feature, UseCase
@@ -45,6 +46,10 @@ def test_the_readme_names_every_setting(name):
 )
 def test_the_readme_gives_the_exit_code_of_every_kind_of_failure(error):
     assert re.search(rf"^\| {error.exit_code} \|", README, re.MULTILINE)
+
+
+def test_the_readme_gives_the_exit_code_of_a_decision_that_comes_out_different():
+    assert re.search(rf"^\| {DIFFERENT} \| of `refit decision`", README, re.MULTILINE)
 
 
 @pytest.mark.parametrize("key", sorted(UseCase.model_fields))

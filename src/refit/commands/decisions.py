@@ -1,6 +1,6 @@
 """Commands around the decision log: one decision again, and the moving by hand."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.table import Table
@@ -11,7 +11,8 @@ from refit.terminal import out, print_json
 log_app = typer.Typer(help="Look after the decision log.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(log_app, name="log")
 
-DIFFERENT = 1
+DIFFERENT: Final = 6
+"""Apart from 1: whoever looks through decisions by a script must tell a changed answer from a command that broke."""
 
 
 @app.command()
@@ -23,7 +24,7 @@ def decision(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show a stored decision, and score its inputs again with the model that made it; exit code 1 if it differs."""
+    """Show a stored decision, and score its inputs again with the model that made it; exit code 6 if it differs."""
     from refit.loop.decision import replay  # noqa: PLC0415 - heavy, and not needed for --help
 
     with open_stores() as world:

@@ -1,7 +1,7 @@
 """Commands that bring records in and look at them: load, demo, ingest, explore."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -10,13 +10,16 @@ from refit.errors import ContractError
 from refit.loop.days import SIMULATED
 from refit.terminal import bytes_bar, out, print_json, spinner
 
+TAB: Final = r"\t"
+"""How a message names a tab, and how a shell passes that on: in two characters."""
+
 
 @app.command()
 def load(
     usecase: Name,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, CSV.gz or Parquet.")],
     *,
-    delimiter: Annotated[str, typer.Option(help="What parts the cells of a CSV file.")] = ",",
+    delimiter: Annotated[str, typer.Option(help="What parts the cells of a CSV file; '\\t' is a tab.")] = ",",
     encoding: Annotated[str, typer.Option(help="The encoding of a CSV file, such as latin-1.")] = "utf-8",
     as_of: AsOf = None,
     as_json: AsJson = False,
@@ -24,6 +27,7 @@ def load(
     """Put a file of records into the use case's source table."""
     from refit.loop.load import load as run  # noqa: PLC0415 - heavy, and not needed for --help
 
+    delimiter = delimiter.replace(TAB, "\t")
     if len(delimiter) != 1:
         raise ContractError(f"--delimiter takes one character, not {delimiter!r}")
     with open_stores() as world, bytes_bar(f"Loading {file.name}", file) as progress:

@@ -7,9 +7,13 @@ import typer
 from rich.table import Table
 
 from refit.commands.app import AsJson, app
+from refit.errors import ContractError
+from refit.scoring import request
 from refit.settings import Settings
 from refit.terminal import out, print_json
 from refit.usecase import catalogue
+from refit.usecase.model import UseCase
+from refit.usecase.parsing import parse_rule
 
 usecases_app = typer.Typer(help="List the use cases, or check a use-case file.", rich_markup_mode=None)
 app.add_typer(usecases_app, name="usecases")
@@ -34,5 +38,23 @@ def usecases(context: typer.Context, *, as_json: AsJson = False) -> None:
 @usecases_app.command("check")
 def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="A use-case file, in YAML.")]) -> None:
     """Check a use-case file; every fault is named with its key and the valid choices."""
-    usecase = catalogue.read(file)
+    usecase = catalogue.read_named(file)
+    if problems := _of_example(usecase):
+        raise ContractError("\n".join(f"{file}: {problem}" for problem in problems))
     out.print(f"{file}: use case {usecase.name} is sound: {len(usecase.features)} features, label {usecase.label.name}")
+
+
+def _of_example(usecase: UseCase) -> list[str]:
+    """Return why the example would not answer 200, or why no model of such records could be released."""
+    if not usecase.example:
+        return []
+    sent, problems = request.check(dict(usecase.example), usecase)
+    if problems:
+        return [f"example.{problem.field}: {problem.why}" for problem in problems]
+    return [
+        f"features.{name}: required, and {column.rule!r} does not read its own result, so that no golden record could "
+        "hold it: say 'required: false', or give a rule that reads its own result too"
+        for name, column in usecase.inputs.items()
+        if column.required and isinstance(text := sent[name], str)
+        if not parse_rule(column.rule).reads_itself(text, column.unknown)
+    ]

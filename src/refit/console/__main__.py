@@ -12,6 +12,7 @@ import structlog
 import uvicorn
 
 from refit.console.app import create_app
+from refit.console.hosts import ANY
 from refit.errors import ContractError, RefitError
 from refit.loop.score import Scorer
 from refit.loop.wiring import open_world
@@ -37,7 +38,7 @@ def serve(settings: Settings) -> None:
     if token is not None and len(token) < LEAST_TOKEN:
         raise ContractError(f"REFIT_CONSOLE_TOKEN is too short: {LEAST_TOKEN} characters at least")
     usecases = [catalogue.find(name, settings.usecases) for name in catalogue.names(settings.usecases)]
-    hosts = LOOPBACK if settings.host in LOOPBACK else ("*",)
+    hosts = LOOPBACK if settings.host in LOOPBACK else (ANY,)
     # uvicorn raises the signal again once it has stopped, and by default that would leave the stores open behind it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with open_world(settings) as world:
@@ -48,6 +49,8 @@ def serve(settings: Settings) -> None:
             app,
             host=settings.host,
             port=settings.console_port,
+            http="h11",  # httptools sets no bound to a request's head
+            ws="none",
             log_level=settings.log_level.lower(),
             server_header=False,
             access_log=False,  # it would hold the keys of reports

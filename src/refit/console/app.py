@@ -9,7 +9,6 @@ from uuid import UUID
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
@@ -21,6 +20,8 @@ from refit.console.faults import Faults
 from refit.console.guard import COOKIE, Guard, cookie, same
 from refit.console.headers import REPORT_POLICY, SecurityHeaders
 from refit.console.history import SHOWN_RUNS, history
+from refit.console.hosts import ANY, KnownHosts
+from refit.console.listing import SHOWN, begins_before, chosen_day, listing
 from refit.console.live import live_model
 from refit.console.metrics import CONTENT_TYPE, exposition
 from refit.console.models import Models
@@ -32,8 +33,8 @@ from refit.store.reports import Reports
 from refit.store.rows import ReportRow
 from refit.usecase.model import UseCase
 
-SHOWN_REPORTS: Final = 200
 LARGEST_LOGIN: Final = 8 << 10
+NO_USECASE: Final = "There is no use case."
 
 
 def create_app(
@@ -44,7 +45,7 @@ def create_app(
     *,
     token: str | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    allowed_hosts: Sequence[str] = ("*",),
+    allowed_hosts: Sequence[str] = (ANY,),
 ) -> Starlette:
     """Return the console over what it is given to read.
 
@@ -59,6 +60,7 @@ def create_app(
     return Starlette(
         routes=[
             Route("/", shown.overview, name="overview"),
+            Route("/nights", shown.nights, name="nights"),
             Route("/login", shown.login, methods=["GET", "POST"], name="login"),
             Route("/reports", shown.reports_list, name="reports"),
             Route("/reports/{report_id}", shown.report, name="report"),
@@ -84,7 +86,7 @@ def create_app(
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(Faults, page=pages.fault()),
-            Middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False),
+            Middleware(KnownHosts, known=allowed_hosts),
             Middleware(Guard, token=token),
         ],
         exception_handlers={
@@ -106,20 +108,30 @@ class _Shown:
     token: str | None
 
     def overview(self, _request: Request) -> Response:
-        now = self.now()
+        now, taken_in = self.now(), self.ledger.taken_in()
         standings = [
             overview.standing(
                 usecase,
                 now,
                 live=live_model(self.ledger, name),
-                runs=self.ledger.runs(name, limit=overview.SHOWN_NIGHTS, kind="nightly"),
-                decisions=self.ledger.decisions(name, limit=overview.SHOWN_NIGHTS),
+                runs=self.ledger.runs(name, limit=overview.SHOWN_NIGHTS + 1, kind="nightly"),
+                decisions=self.ledger.decisions(name, limit=1),
                 wanted=self.ledger.open_decisions(name),
                 reports=self.ledger.reports(name, limit=1, kind="drift"),
+                has_records=name in taken_in,
             )
             for name, usecase in self.pages.usecases.items()
         ]
         return self.pages.page("overview.html", title="Overview", standings=standings, now=now)
+
+    def nights(self, request: Request) -> Response:
+        chosen = self.pages.chosen_name(request)
+        runs = self.ledger.runs(chosen, limit=SHOWN + 1, kind="nightly", before=begins_before(request))
+        listed = listing(request, runs, {"usecase": chosen})
+        nights = [overview.night(run) for run in listed.rows]
+        return self.pages.page(
+            "nights.html", title="Nights", listed=listed, nights=nights, usecases=self.pages.usecases
+        )
 
     async def login(self, request: Request) -> Response:
         if self.token is None:
@@ -137,15 +149,15 @@ class _Shown:
         return answer
 
     def reports_list(self, request: Request) -> Response:
-        usecase = self.pages.chosen(request)
-        chosen = None if usecase is None else usecase.name
-        found = self.ledger.reports(chosen, limit=SHOWN_REPORTS)
+        chosen = self.pages.chosen_name(request)
+        day = chosen_day(request)
+        found = self.ledger.reports(chosen, limit=SHOWN + 1, day=day, before=begins_before(request))
+        listed = listing(request, found, {"usecase": chosen, "day": day})
         return self.pages.page(
             "reports.html",
             title="Reports",
-            reports=found,
-            swept={row.id for row in found if is_swept(self.reports, row.path_html)},
-            chosen=chosen,
+            listed=listed,
+            swept={row.id for row in listed.rows if is_swept(self.reports, row.path_html)},
             usecases=self.pages.usecases,
         )
 
@@ -169,16 +181,24 @@ class _Shown:
     def drift(self, request: Request) -> Response:
         name = self._first()
         usecase = self.pages.chosen(request) or (None if name is None else self.pages.usecases[name])
-        decisions = [] if usecase is None else self.ledger.decisions(usecase.name, limit=SHOWN_RUNS)
-        found = None if usecase is None else history(decisions, usecase.drift)
+        if usecase is None:
+            raise HTTPException(404, NO_USECASE)
+        before = begins_before(request)
+        decisions = self.ledger.decisions(usecase.name, limit=SHOWN_RUNS + 1, checked=True, before=before)
+        listed = listing(request, decisions, {"usecase": usecase.name}, SHOWN_RUNS)
         return self.pages.page(
-            "history.html", title="Drift", usecase=usecase, found=found, usecases=self.pages.usecases
+            "history.html",
+            title="Drift",
+            usecase=usecase,
+            listed=listed,
+            found=history(listed.rows, usecase.drift),
+            usecases=self.pages.usecases,
         )
 
     def first_desk(self, _request: Request) -> Response:
         name = self._first()
         if name is None:
-            raise HTTPException(404, "There is no use case.")
+            raise HTTPException(404, NO_USECASE)
         return RedirectResponse(f"/score/{name}", 303)
 
     def metrics(self, _request: Request) -> Response:

@@ -32,7 +32,7 @@ class History:
 
 def history(decisions: Sequence[DecisionRow], limits: Drift) -> History:
     """Return the history that decisions, newest first, tell."""
-    checked = [row for row in decisions if row.drift is not None][:SHOWN_RUNS][::-1]
+    checked = [row for row in decisions if "columns" in (row.drift or {})][::-1]
     seen = [_psi(row) for row in checked]
     worst = {name: max(one.get(name) or 0.0 for one in seen) for one in seen for name in one}
     names = sorted(worst, key=lambda name: (-worst[name], name))

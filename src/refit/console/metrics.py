@@ -90,7 +90,8 @@ class _Nights(Collector):
 
 
 def _columns(drift: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    if drift is None:
+    """Return what was checked of records; a night without new ones may have looked at live requests alone."""
+    if drift is None or "columns" not in drift:
         return []
     return [*drift["columns"], *([drift["score"]] if drift["score"] is not None else [])]
 

@@ -9,13 +9,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from refit.console.headers import REPORT_POLICY
+from refit.console.listing import SHOWN, begins_before, listing
 from refit.console.pages import Pages, is_swept, kept
 from refit.console.tradeoff import trade_off
 from refit.store.ledger import Ledger
 from refit.store.reports import Reports
 from refit.store.rows import BundleHead, BundleRow, ReportRow, VerdictRow
 
-SHOWN: Final = 200
 TWO: Final = 2
 METRICS: Final = ("roc_auc", "average_precision", "log_loss", "brier", "expected_calibration_error")
 """In this order, and others after them."""
@@ -31,20 +31,16 @@ class Models:
 
     def every(self, request: Request) -> Response:
         """Show every challenger of one use case or of all, newest first."""
-        chosen = self.pages.chosen(request)
-        names = list(self.pages.usecases) if chosen is None else [chosen.name]
-        rows = []
-        for name in names:
-            verdicts = {row.challenger: row for row in reversed(self.ledger.verdicts(name, limit=SHOWN))}
-            live = self.ledger.live(name)
-            heads = self.ledger.bundle_heads(name, limit=SHOWN)
-            rows += [_listed(head, verdicts.get(head.version), live.version if live else None) for head in heads]
-        rows.sort(key=lambda row: row["head"].created_at, reverse=True)
+        chosen = self.pages.chosen_name(request)
+        heads = self.ledger.bundle_heads(chosen, limit=SHOWN + 1, before=begins_before(request))
+        listed = listing(request, heads, {"usecase": chosen})
+        verdicts = self.ledger.last_verdicts([head.version for head in listed.rows])
+        live = {release.version for release in map(self.ledger.live, {head.usecase for head in heads}) if release}
         return self.pages.page(
             "models.html",
             title="Models",
-            rows=rows[:SHOWN],
-            chosen=None if chosen is None else chosen.name,
+            listed=listed,
+            rows=[_listed(head, verdicts.get(head.version), head.version in live) for head in listed.rows],
             usecases=self.pages.usecases,
         )
 
@@ -96,15 +92,12 @@ class Models:
 
     def releases(self, request: Request) -> Response:
         """Show what was put live, put back and refused, newest first."""
-        chosen = self.pages.chosen(request)
-        names = list(self.pages.usecases) if chosen is None else [chosen.name]
-        rows = [row for name in names for row in self.ledger.releases(name, limit=SHOWN)]
-        rows.sort(key=lambda row: row.created_at, reverse=True)
+        chosen = self.pages.chosen_name(request)
+        rows = self.ledger.releases(chosen, limit=SHOWN + 1, before=begins_before(request))
         return self.pages.page(
             "releases.html",
             title="Releases",
-            rows=rows[:SHOWN],
-            chosen=None if chosen is None else chosen.name,
+            listed=listing(request, rows, {"usecase": chosen}),
             usecases=self.pages.usecases,
         )
 
@@ -139,9 +132,9 @@ class Models:
         return None if found is None or is_swept(self.reports, found.path_html) else found
 
 
-def _listed(head: BundleHead, verdict: VerdictRow | None, live: str | None) -> dict[str, Any]:
+def _listed(head: BundleHead, verdict: VerdictRow | None, is_live: bool) -> dict[str, Any]:
     failed = [] if verdict is None else [check["name"] for check in verdict.checks if check["outcome"] == "fail"]
-    return {"head": head, "verdict": verdict, "failed": failed, "is_live": head.version == live}
+    return {"head": head, "verdict": verdict, "failed": failed, "is_live": is_live}
 
 
 def _metrics(found: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

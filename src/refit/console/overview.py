@@ -7,6 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from refit.console.live import Live
+from refit.loop.days import SIMULATED
 from refit.store.rows import DecisionRow, ReportRow, RunRow
 from refit.usecase.model import UseCase
 
@@ -15,8 +16,9 @@ SHOWN_NIGHTS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """One run, in the words of the page."""
+    """One run, in the words of the page. `told` is why it failed or had nothing to do, empty where it did its work."""
 
+    usecase: str
     as_of: datetime
     finished_at: datetime
     outcome: str
@@ -24,11 +26,15 @@ class Night:
     action: str
     verdict: str
     report_id: str | None
+    told: str
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a use case stands: what is live, what was decided last and why, and what the last nights did."""
+    """Where a use case stands: what is live, what was decided last and why, and what the last nights did.
+
+    `has_records`: whether any were ever taken in.
+    """
 
     usecase: UseCase
     live: Live | None
@@ -37,7 +43,15 @@ class Standing:
     reasons: tuple[str, ...]
     open_decisions: int
     nights: tuple[Night, ...]
+    has_more_nights: bool
     report_id: UUID | None
+    has_records: bool
+
+    @property
+    def load_command(self) -> str:
+        """What fills its table by hand."""
+        name = self.usecase.name
+        return "refit demo" if name == SIMULATED else f"refit load {name} FILE"
 
     @property
     def has_begun(self) -> bool:
@@ -54,6 +68,7 @@ def standing(
     decisions: Sequence[DecisionRow],
     wanted: Sequence[DecisionRow],
     reports: Sequence[ReportRow],
+    has_records: bool,
 ) -> Standing:
     """Return where a use case stands; runs, decisions and reports come newest first."""
     decision = decisions[0] if decisions else None
@@ -64,14 +79,18 @@ def standing(
         decision,
         tuple(str(reason.get("why", "")) for reason in decision.reasons) if decision is not None else (),
         len(wanted),
-        tuple(_night(run) for run in runs),
+        tuple(night(run) for run in runs[:SHOWN_NIGHTS]),
+        len(runs) > SHOWN_NIGHTS,
         next((report.id for report in reports if report.kind == "drift"), None),
+        has_records,
     )
 
 
-def _night(run: RunRow) -> Night:
+def night(run: RunRow) -> Night:
+    """Return a run in the words of the page."""
     result = run.result
     return Night(
+        run.usecase,
         run.as_of,
         run.finished_at,
         run.outcome,
@@ -79,6 +98,7 @@ def _night(run: RunRow) -> Night:
         str(_part(result, "decision").get("action") or ""),
         str(_part(result, "verdict").get("outcome") or ""),
         str(result["report"]) if result.get("report") else None,
+        str(_part(result, "error").get("message") or result.get("nothing") or ""),
     )
 
 

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from refit.console.headers import PAGE_POLICY
+from refit.console.listing import address
 from refit.errors import ContractError, DataError, ReleaseError
 from refit.store.reports import Reports
 from refit.usecase.model import UseCase
@@ -58,6 +59,11 @@ class Pages:
         """Return the use case that a list is narrowed to, None for all."""
         name = request.query_params.get("usecase")
         return None if name is None else self.usecase(name)
+
+    def chosen_name(self, request: Request) -> str | None:
+        """Return the name of the use case that a list is narrowed to, None for all."""
+        usecase = self.chosen(request)
+        return None if usecase is None else usecase.name
 
     def http_error(self, _request: Request, error: Exception) -> Response:
         """Say what an HTTP error means."""
@@ -130,6 +136,7 @@ def templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.globals["address"] = address
     found.filters["day"] = lambda moment: f"{_moment(moment):%Y-%m-%d}"
     found.filters["moment"] = lambda moment: f"{_moment(moment):%Y-%m-%d %H:%M} UTC"
     found.filters["figure"] = lambda value, digits=4: "-" if value is None else f"{value:,.{digits}g}"

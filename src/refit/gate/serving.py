@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from refit.gate.check import Check, not_applicable, passed
+from refit.gate.check import Check, listed, not_applicable, passed
 from refit.scoring.bundle import Bundle, to_files
 from refit.scoring.encoder import Cell
 
@@ -25,9 +25,7 @@ def agreement(bundle: Bundle, test: pd.DataFrame | None) -> Check:
     """
     allowed = f"every probability within {TOLERANCE:g}"
     if not bundle.golden:
-        return Check(
-            GOLDEN, "fail", None, allowed, "the bundle holds no golden record, so nothing proves it serves right"
-        )
+        return Check(GOLDEN, "fail", None, allowed, _without_golden(bundle, test))
     expected = np.array([record.probability for record in bundle.golden], dtype=np.float64)
     answered = bundle.predict([record.inputs for record in bundle.golden])
     golden = float(np.abs(answered - expected).max()) if answered.shape == expected.shape else math.inf
@@ -39,6 +37,29 @@ def agreement(bundle: Bundle, test: pd.DataFrame | None) -> Check:
     )
     # NaN is no agreement either.
     return Check(GOLDEN, passed(true=apart <= TOLERANCE), apart if math.isfinite(apart) else None, allowed, why)
+
+
+def _without_golden(bundle: Bundle, test: pd.DataFrame | None) -> str:
+    """Say why nothing proves that the bundle serves right, and what its owner can do about it."""
+    why = "the bundle holds no golden record, so nothing proves it serves right"
+    barred = [
+        f"{name} ({column.rule})"
+        for name, column in bundle.usecase.inputs.items()
+        if column.required and not _can_be_sent(bundle, name, test)
+    ]
+    if not barred:
+        return why
+    those = "each is required and its" if len(barred) > 1 else "it is required and the"
+    return (
+        f"{why}: no test record can be sent as it was read, for want of {listed(barred)}, since {those} rule does not "
+        "read its own result; say 'required: false', or give a rule that reads its own result too"
+    )
+
+
+def _can_be_sent(bundle: Bundle, name: str, test: pd.DataFrame | None) -> bool:
+    """Tell whether all that the records hold of an input, or all that the model knows of it, is read as itself."""
+    values = bundle.encoder.vocabularies.get(name, ()) if test is None else test[name].unique()
+    return all(bundle.encoder.round_trips(name, value) for value in values if isinstance(value, str))
 
 
 def _doors(bundle: Bundle, test: pd.DataFrame) -> tuple[float, int]:

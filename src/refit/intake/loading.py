@@ -87,7 +87,7 @@ def load_rows(raw: pa.RecordBatch, usecase: UseCase, seen: Seen, loaded_at: date
             columns[name] = _texts(raw.column(name), name)
             continue
         cells = read_cells(raw.column(name), rules[name], _unknown(name, usecase))
-        columns[name] = cells.values
+        columns[name] = cells.values if name != usecase.source.key else _as_it_stands(raw.column(name), cells.values)
         for row, why in cells.problems.items():
             refused.setdefault(row, []).append(Reason(name, why))
     for name, values in columns.items():
@@ -106,8 +106,18 @@ def load_rows(raw: pa.RecordBatch, usecase: UseCase, seen: Seen, loaded_at: date
     return Loaded(rows, {row: tuple(reasons) for row, reasons in sorted(refused.items())})
 
 
+def _as_it_stands(raw: pa.Array, trimmed: pa.Array) -> pa.Array:
+    """Return keys with their blanks, as an ingest takes them; one of blanks is missing."""
+    texts = _plain(raw)
+    return trimmed if texts is None else pc.if_else(trimmed.is_valid(), texts, pa.scalar(None, pa.string()))
+
+
+def _plain(raw: pa.Array) -> pa.Array | None:
+    return as_texts(raw.dictionary_decode() if pa.types.is_dictionary(raw.type) else raw)
+
+
 def _texts(raw: pa.Array, name: str) -> pa.Array:
-    values = as_texts(raw.dictionary_decode() if pa.types.is_dictionary(raw.type) else raw)
+    values = _plain(raw)
     if values is None:
         raise DataError(f"column {name} holds {raw.type}; refit loads texts, numbers and dates")
     return values

@@ -1,7 +1,9 @@
-"""How much arrived since a decision: the records, and those that still stand refused."""
+"""What arrived since a decision: the records, and those that still stand refused."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import pandas as pd
 import pyarrow as pa
@@ -13,11 +15,23 @@ from refit.loop.wiring import World
 from refit.store.rows import BatchRow, DecisionRow
 from refit.usecase.model import UseCase
 
+COMMONEST: Final = 3
+"""So many causes a decision names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """The keys of the new records, how many stand refused, and the commonest causes, each with how many it concerns."""
+
+    keys: frozenset[str]
+    n_refused: int
+    causes: tuple[tuple[str, int], ...]
+
 
 def arrivals(
     world: World, usecase: UseCase, last: DecisionRow | None, frame: pd.DataFrame, as_of: datetime
-) -> tuple[int, int]:
-    """Count, each by its key, the records that the last decision had not seen, and those refused and not yet repaired.
+) -> Arrivals:
+    """Return, each by its key, the records that the last decision had not seen, and those refused and not yet repaired.
 
     A record is new if it was taken in since, or if it arrived since: history that was taken in at once is replayed so.
     It stands refused until a later batch took it in. Without a key none is known again, and each refusal counts.
@@ -27,11 +41,26 @@ def arrivals(
     """
     batches = [row for row in world.ledger.batches(usecase.name) if (row.first_arrived_at or row.watermark_at) <= as_of]
     if last is None:
-        return len(frame), _refused(world, usecase, batches, as_of)
-    taken_in = [row for row in batches if row.created_at > last.created_at]
-    arrived = frame.loc[frame["_arrived_at"] > pd.Timestamp(last.as_of), "_key"]
-    new = set(arrived).union(_keys(world, usecase, taken_in, as_of))
-    return len(new), _refused(world, usecase, taken_in, as_of)
+        new, unseen = frame["_key"], batches
+    else:
+        unseen = _unseen(world, batches, last)
+        arrived = frame["_arrived_at"] > pd.Timestamp(last.as_of)
+        new = frame.loc[arrived | frame["_key"].isin(_keys(world, usecase, unseen, as_of)), "_key"]
+    causes = tuple((str(cause), cause.n) for cause in world.ledger.causes(unseen, COMMONEST))
+    return Arrivals(frozenset(new), _refused(world, usecase, unseen, as_of), causes)
+
+
+def _unseen(world: World, batches: Sequence[BatchRow], last: DecisionRow) -> list[BatchRow]:
+    """Return the batches that the last decision did not look at: those its snapshot lacks.
+
+    One may have been acknowledged while that decision was made. No snapshot holds a batch without a record, which goes
+    by its moment.
+    """
+    kept = None if last.snapshot is None else world.ledger.snapshot(last.usecase, last.snapshot)
+    if kept is None:
+        return [row for row in batches if row.created_at > last.created_at]
+    seen = set(kept.batches)
+    return [row for row in batches if (row.sha256 not in seen if row.n_records else row.created_at > last.created_at)]
 
 
 def _refused(world: World, usecase: UseCase, batches: Sequence[BatchRow], as_of: datetime) -> int:

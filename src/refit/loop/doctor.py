@@ -70,6 +70,9 @@ def _disk(world: World) -> Finding:
 def _source(world: World, usecase: UseCase) -> Finding:
     table = usecase.source.table
     types = world.source.column_types(table)
+    if not types and world.ledger.watermark(usecase.name) is not None:
+        seen = f"{table} was read before, and is gone"
+        return Finding("", "wrong", seen, "bring it back, or name another in `source`: every night fails until then")
     if not types:
         return Finding("", "warning", f"there is no table {table}", f"load it: refit load {usecase.name} FILE")
     if missing := [name for name in source_columns(usecase) if name not in types]:

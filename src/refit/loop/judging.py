@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from refit.gate.judge import Evidence, Verdict, judge
+from refit.loop.classes import in_todays_classes
 from refit.scoring.bundle import Bundle
 from refit.scoring.metrics import Floats
 from refit.training.train import Trained
@@ -37,7 +38,7 @@ def judged(
         usecase,
         trained.test["_label"].to_numpy(dtype=np.float64),
         trained.probability,
-        _answers(champion, trained, own) if champion is not None else None,
+        _answers(champion, usecase, trained, own) if champion is not None else None,
         threshold=trained.bundle.threshold,
         seed=usecase.seed,
         evidence=Evidence(
@@ -70,9 +71,12 @@ def latency_ms(bundle: Bundle) -> float | None:
     return 1000 * median(taken[TIMED:])
 
 
-def _answers(champion: Bundle, trained: Trained, own: pd.DataFrame | None) -> Floats:
-    """Return what the champion says of the test records; NaN where they lack a column it reads."""
+def _answers(champion: Bundle, usecase: UseCase, trained: Trained, own: pd.DataFrame | None) -> Floats:
+    """Return what the champion says of the test records; NaN where they lack a column it reads, or a class it knows."""
     test = trained.test if own is None else own.set_index("_key").loc[trained.test["_key"]]
+    nothing = np.full(len(test), np.nan)
     if any(name not in test for name in champion.encoder.features):
-        return np.full(len(test), np.nan)
-    return champion.predict_columns({name: test[name].to_numpy() for name in champion.encoder.features})
+        return nothing
+    said = champion.predict_columns({name: test[name].to_numpy() for name in champion.encoder.features})
+    said_today = in_todays_classes(said, champion.usecase, usecase)
+    return nothing if said_today is None else said_today

@@ -6,24 +6,22 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import uuid4
 
-import numpy as np
 import pandas as pd
 import structlog
 
 from refit.loop import asof
-from refit.loop.arrivals import arrivals
-from refit.loop.sides import Sides, predicted, scored, sides, window, with_score
+from refit.loop.arrivals import Arrivals, arrivals
+from refit.loop.performance import performance
+from refit.loop.sides import Sides, scored, sides, with_score
 from refit.loop.wiring import World
 from refit.monitoring import report as drift_report
 from refit.monitoring.live import live_drift
 from refit.monitoring.profile import Profile, profile
 from refit.monitoring.psi import Drift, drift
 from refit.monitoring.triage import Decision, Evidence, OpenRequest, Performance, Reason, triage
-from refit.scoring.bundle import Bundle
-from refit.scoring.intervals import metric_interval
-from refit.scoring.metrics import expected_calibration_error
 from refit.store.rows import DecisionRow, ReportRow
 from refit.training.maturity import first_ripe_on
+from refit.training.unseen import unseen
 from refit.usecase.model import UseCase
 
 log = structlog.get_logger()
@@ -68,13 +66,13 @@ def monitor(world: World, usecase: UseCase, as_of: datetime, *, schedule_due: bo
     """
     seen = asof.read(world, usecase, as_of)
     passed = _passed(world, usecase, as_of)
-    n_new, n_rejected = arrivals(world, usecase, passed, seen.frame, as_of)
-    found = sides(world, usecase, seen.frame, as_of, passed)
+    arrived = arrivals(world, usecase, passed, seen.frame, as_of)
+    found = sides(world, usecase, seen.frame, as_of, None if passed is None else arrived.keys)
     # What was blocked counts as new until a decision lets it pass.
-    nothing_new = passed is not None and not n_new and not n_rejected
+    nothing_new = passed is not None and not arrived.keys and not arrived.n_refused
     drifts = _Drifts() if nothing_new or found.current.empty else _drifts(found)
     live = _live(world, found, as_of)
-    evidence = _evidence(world, usecase, as_of, found, drifts, live, n_new, n_rejected, schedule_due)
+    evidence = _evidence(world, usecase, as_of, found, drifts, live, arrived, schedule_due)
     decision = triage(evidence, usecase)
     report_id = _report(world, found, as_of, drifts.current, decision) if drifts.current is not None else None
     row = DecisionRow(
@@ -83,7 +81,7 @@ def monitor(world: World, usecase: UseCase, as_of: datetime, *, schedule_due: bo
         action=decision.action,
         reasons=tuple(asdict(reason) for reason in decision.reasons),
         drift=drifts.to_json(live),
-        n_new=n_new,
+        n_new=len(arrived.keys),
         champion=found.champion.version if found.champion is not None else None,
         snapshot=seen.snapshot,
     )
@@ -111,11 +109,12 @@ class _Drifts:
     new: Drift | None = None
 
     def to_json(self, live: Drift | None) -> dict[str, Any] | None:
-        """Return what the ledger keeps: the drift of the current records, that of new and live ones beside it."""
-        if self.current is None:
-            return None
-        beside = {"new": self.new, "live": live}
-        return self.current.to_json() | {name: side.to_json() for name, side in beside.items() if side is not None}
+        """Return what the ledger keeps: the drift of the current records, that of new and live ones beside it.
+
+        A night without new records may know of live requests alone; None where nothing was compared.
+        """
+        beside = {name: side.to_json() for name, side in (("new", self.new), ("live", live)) if side is not None}
+        return ({} if self.current is None else self.current.to_json()) | beside or None
 
 
 def _passed(world: World, usecase: UseCase, as_of: datetime) -> DecisionRow | None:
@@ -171,22 +170,21 @@ def _evidence(
     found: Sides,
     drifts: _Drifts,
     live: Drift | None,
-    n_new: int,
-    n_rejected: int,
+    arrived: Arrivals,
     schedule_due: bool,
 ) -> Evidence:
     judged = {verdict.challenger for verdict in world.ledger.verdicts(usecase.name)}
     attempts = [row for row in world.ledger.bundles(usecase.name, as_of=as_of) if row.version in judged][:1]
-    learned_to = max((pd.Timestamp(row.card["window"]["end"]) for row in attempts), default=None)
     champion, frame = found.champion, found.frame
     ripe = frame["_ripe"]
     event = frame["_event_time"]
-    matured = ripe if learned_to is None else ripe & (event > learned_to)
+    matured = ripe & unseen(frame, attempts[0], usecase) if attempts else ripe
     request = world.ledger.open_decisions(usecase.name, as_of)
     return Evidence(
         as_of=as_of,
-        n_new=n_new,
-        n_rejected=n_rejected,
+        n_new=len(arrived.keys),
+        n_rejected=arrived.n_refused,
+        causes=arrived.causes,
         # Without a champion there is nothing the drift could have gone against: it is reported, and decides nothing.
         drift=drifts.current if champion is not None else None,
         new_drift=drifts.new,
@@ -196,7 +194,7 @@ def _evidence(
         new_matured=int(matured.sum()),
         newest_ripe=event[ripe].max().to_pydatetime() if ripe.any() else None,
         first_ripe_on=None if ripe.any() else first_ripe_on(frame, usecase),
-        performance=_performance(champion, frame, usecase) if champion is not None else None,
+        performance=performance(champion, frame, usecase) if champion is not None else None,
         open_request=_open_request(request[0]) if request else None,
         schedule_due=schedule_due,
     )
@@ -205,31 +203,6 @@ def _evidence(
 def _open_request(row: DecisionRow) -> OpenRequest:
     action: Literal["recalibrate", "retrain"] = "recalibrate" if row.action == "recalibrate" else "retrain"
     return OpenRequest(action, row.as_of, tuple(Reason(**reason) for reason in row.reasons))
-
-
-def _performance(champion: Bundle, frame: pd.DataFrame, usecase: UseCase) -> Performance | None:
-    """Return how the champion did on what matured since, None where that is too little to tell.
-
-    Nothing is told of a hazard: it has learnt from the first quarters of what matured since.
-    """
-    if "reference" in champion.card:
-        return None
-    newer = frame[frame["_ripe"] & frame["_label"].notna() & (frame["_event_time"] > window(champion)[1])]
-    label = newer["_label"].to_numpy()
-    if len(newer) < usecase.drift.min_records or len(np.unique(label)) < 2:  # noqa: PLR2004 - both classes
-        return None
-    probability = predicted(champion, newer)
-    metric = usecase.objective.metric
-    seen = metric_interval(metric, label, probability, champion.threshold, seed=usecase.seed)
-    return Performance(
-        metric=metric,
-        promised=champion.card["metrics"][metric]["value"],
-        seen=seen.value,
-        low=seen.low,
-        high=seen.high,
-        n=len(newer),
-        calibration_error=expected_calibration_error(label, probability) if probability.ndim == 1 else None,
-    )
 
 
 def _report(world: World, found: Sides, as_of: datetime, drifted: Drift, decision: Decision) -> str:

@@ -17,7 +17,7 @@ from refit.errors import DataError, OutageError, RefitError
 from refit.loop.wiring import World
 from refit.settings import Settings
 from refit.store.rows import PredictionRow
-from refit.store.segments import Part, Segment, quarantine, segments, sole_mover, sweep_unborn
+from refit.store.segments import Part, Segment, quarantine, segments, sole_mover, sweep_leftovers
 
 PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 5.0
@@ -78,7 +78,7 @@ def move(ledger: Predictions, folder: Path) -> Moved:
     Raises:
         OutageError: Postgres does not answer, or the disk refused one of the segments.
     """
-    sweep_unborn(folder)
+    sweep_leftovers(folder)
     done = Moved()
     trouble: OutageError | None = None
     for segment in segments(folder):

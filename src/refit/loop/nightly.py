@@ -92,19 +92,46 @@ def _night(world: World, usecase: UseCase, as_of: datetime, progress: Progress) 
     return night
 
 
+def nothing_yet(world: World, usecase: UseCase) -> str | None:
+    """Return why a night has nothing to do where nobody has loaded the use case yet, None where it has.
+
+    A table that was read before and is gone is something else: that night fails.
+
+    Raises:
+        ContractError: The table is there, and may not be read.
+        OutageError: Postgres does not answer.
+    """
+    if world.ledger.watermark(usecase.name) is not None or world.source.column_types(usecase.source.table):
+        return None
+    return f"there is no table {usecase.source.table} yet; `refit load {usecase.name} FILE` makes it"
+
+
+def nothing_to_learn(world: World, usecase: UseCase) -> str | None:
+    """Return why there is nothing to train on where nothing was ever taken in, None where something was.
+
+    Raises:
+        ContractError: The table is there, and may not be read.
+        OutageError: Postgres does not answer.
+    """
+    if world.ledger.watermark(usecase.name) is not None:
+        return None
+    return nothing_yet(world, usecase) or f"nothing of {usecase.source.table} was taken in yet; its next night does"
+
+
+def record_nothing(world: World, usecase: str, as_of: datetime, started_at: datetime, why: str) -> None:
+    """Keep a night that had nothing to do, where nights of the use case stand in the ledger already.
+
+    Where none does, none is wanted: no page shows the use case. Where one failed, it would else be the last for ever.
+    """
+    if not world.ledger.runs(usecase, limit=1, kind="nightly"):
+        return
+    result = {"usecase": usecase, "as_of": as_of.isoformat(), "ingested": 0, "rejected": 0, "nothing": why}
+    world.ledger.record_run(_run(usecase, as_of, started_at, "completed", result))
+
+
 def record_night(world: World, night: Night, started_at: datetime) -> None:
     """Keep the night in the ledger, where the console and the next morning look for it."""
-    world.ledger.record_run(
-        RunRow(
-            usecase=night.usecase,
-            kind="nightly",
-            as_of=night.as_of,
-            started_at=started_at,
-            finished_at=now(),
-            outcome="completed",
-            result=night.to_json(),
-        )
-    )
+    world.ledger.record_run(_run(night.usecase, night.as_of, started_at, "completed", night.to_json()))
 
 
 def record_failure(world: World, usecase: str, as_of: datetime, started_at: datetime, error: BaseException) -> None:
@@ -114,15 +141,18 @@ def record_failure(world: World, usecase: str, as_of: datetime, started_at: date
     down there is nowhere to keep it, and the error that is on its way says so.
     """
     message = str(error) if isinstance(error, RefitError) else "refit met a fault of its own; the log has the trace"
+    result = {"error": {"kind": type(error).__name__, "message": message}}
     with suppress(OutageError):
-        world.ledger.record_run(
-            RunRow(
-                usecase=usecase,
-                kind="nightly",
-                as_of=as_of,
-                started_at=started_at,
-                finished_at=now(),
-                outcome="failed",
-                result={"error": {"kind": type(error).__name__, "message": message}},
-            )
-        )
+        world.ledger.record_run(_run(usecase, as_of, started_at, "failed", result))
+
+
+def _run(usecase: str, as_of: datetime, started_at: datetime, outcome: str, result: dict[str, Any]) -> RunRow:
+    return RunRow(
+        usecase=usecase,
+        kind="nightly",
+        as_of=as_of,
+        started_at=started_at,
+        finished_at=now(),
+        outcome=outcome,
+        result=result,
+    )

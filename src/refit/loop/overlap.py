@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from refit.errors import ContractError
-from refit.intake.cells import MOMENT
+from refit.intake.cells import FIRST, MOMENT
 from refit.intake.validate import ARRIVED_AT, KEY, lake_schema
 from refit.loop.wiring import World
 from refit.store.rows import BatchRow, RunRow
@@ -24,6 +24,11 @@ LEFT_BEHIND: Final = "load"
 TAKEN_UP: Final = "overlap"
 RUNS: Final = 1_000
 REJECTS: Final = 10_000_000
+DAYS_SETTLE: Final = timedelta(days=2)
+"""How much longer a record may settle that bears a date: whatever comes in a day bears the midnight it began with.
+
+One day holds all of it; the other leaves room for a transaction that ends after the next one.
+"""
 
 Version = tuple[str, datetime]
 
@@ -32,13 +37,14 @@ Version = tuple[str, datetime]
 class Overlap:
     """Where an ingest goes back to, and what is known from there on.
 
-    `contents` holds the last content of each version, `latest` which version of a key was taken in last: what is taken
-    in now goes before it.
+    `contents` holds the last content of each version, `earlier` those it had before, `latest` which version of a key
+    was taken in last: what is taken in now goes before it.
     """
 
     start: datetime
     left_behind: bool
     contents: Mapping[Version, int]
+    earlier: frozenset[tuple[Version, int]]
     latest: dict[str, datetime]
     rejects: frozenset[tuple[str, bytes]]
 
@@ -47,12 +53,18 @@ class Overlap:
 
         Called once for each batch of a stream, in its order.
         """
-        found = zip(_versions(records), _contents(records), strict=True)
-        return records.filter(pa.array([self._takes(*one) for one in found], pa.bool_()))
+        found = list(zip(_versions(records), _contents(records), strict=True))
+        standing = {version for version, content in found if self.contents.get(version) == content}
+        return records.filter(pa.array([self._takes(*one, one[0] in standing) for one in found], pa.bool_()))
 
-    def _takes(self, version: Version, content: int) -> bool:
+    def _takes(self, version: Version, content: int, standing: bool) -> bool:
+        """Tell whether to take a record in; `standing`: the last known content of its version is still there.
+
+        Beside that one an earlier content is another row of the key and the date, and no change back.
+        """
         key, arrived_at = version
-        if self.contents.get(version) == content and self._counts(key, arrived_at):
+        known = self.contents.get(version) == content or (standing and (version, content) in self.earlier)
+        if known and self._counts(key, arrived_at):
             return False
         self.latest[key] = arrived_at
         return True
@@ -103,14 +115,21 @@ def overlap(world: World, usecase: UseCase, after: Watermark | None) -> Overlap 
         return None
     starts = _left_behind(world, usecase)
     left_behind = bool(starts)
-    if usecase.source.settle_minutes:
-        starts.append(after.at - timedelta(minutes=usecase.source.settle_minutes))
+    if settles := _settles(world, usecase):
+        starts.append(max(after.at, FIRST.as_py() + settles) - settles)
     if not starts:
         return None
     start = min(starts)
     refused = world.ledger.rejects(usecase.name, REJECTS, origin="ingest")
     rejects = frozenset((reject.place, reject.record) for reject in refused)
     return Overlap(start, left_behind, *_known(world, usecase, start), rejects)
+
+
+def _settles(world: World, usecase: UseCase) -> timedelta:
+    """Return how long before the watermark a record may bear its moment and come after it all the same."""
+    settles, source = timedelta(minutes=usecase.source.settle_minutes), usecase.source
+    bears_dates = world.source.column_types(source.table).get(source.arrived_at) == "date"
+    return settles + DAYS_SETTLE if bears_dates else settles
 
 
 def _left_behind(world: World, usecase: UseCase) -> list[datetime]:
@@ -124,8 +143,10 @@ def _left_behind(world: World, usecase: UseCase) -> list[datetime]:
     return starts
 
 
-def _known(world: World, usecase: UseCase, start: datetime) -> tuple[dict[Version, int], dict[str, datetime]]:
-    """Return the content in which each version from `start` on was last taken in, and the last version of its key.
+def _known(
+    world: World, usecase: UseCase, start: datetime
+) -> tuple[dict[Version, int], frozenset[tuple[Version, int]], dict[str, datetime]]:
+    """Return the last content of each version from `start` on, those it had before, and the last version of its key.
 
     That one may have arrived before `start`: a correction can move a moment back.
     """
@@ -138,7 +159,10 @@ def _known(world: World, usecase: UseCase, start: datetime) -> tuple[dict[Versio
     records = world.lake.read([batch.path for batch in batches], schema.names, schema)
     reached = records.filter(pc.greater_equal(records[ARRIVED_AT], pa.scalar(start, MOMENT)))
     moved = records.select([KEY, ARRIVED_AT]).filter(pc.is_in(records[KEY], reached[KEY].combine_chunks()))
-    return dict(zip(_versions(reached), _contents(reached), strict=True)), dict(_versions(moved))
+    found = list(zip(_versions(reached), _contents(reached), strict=True))
+    contents = dict(found)
+    earlier = frozenset(one for one in found if contents[one[0]] != one[1])
+    return contents, earlier, dict(_versions(moved))
 
 
 def _versions(records: pa.RecordBatch | pa.Table) -> list[Version]:

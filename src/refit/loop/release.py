@@ -190,15 +190,16 @@ def _judged(world: World, usecase: UseCase, version: str | None) -> VerdictRow:
 
 
 def _require_sound(world: World, verdict: VerdictRow) -> None:
-    """Refuse what neither the gate nor a person can answer for: a model that cannot be loaded, or answers wrongly.
+    """Refuse what neither the gate nor a person can answer for: what cannot be loaded, or is not known to answer right.
 
     Raises:
         ReleaseError: It is so; says which.
     """
     version = verdict.challenger
     no_override = f"{version} cannot be released, and no override is possible:"
-    if any(check["name"] == GOLDEN and check["outcome"] == "fail" for check in verdict.checks):
-        raise ReleaseError(f"{no_override} in service it would answer other than in training")
+    for check in verdict.checks:
+        if check["name"] == GOLDEN and check["outcome"] == "fail":
+            raise ReleaseError(f"{no_override} it is not shown to answer in service as in training: {check['why']}")
     try:
         bundle = bundles.load(bundle_folder(world, version))
     except DataError as error:

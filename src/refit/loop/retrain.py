@@ -1,10 +1,8 @@
 """Train a challenger on what has matured, judge it against the champion, and keep both in the ledger."""
 
-import hashlib
 import json
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -19,6 +17,7 @@ from refit.loop import asof
 from refit.loop.judging import judged, latency_ms
 from refit.loop.release import champion as champion_of
 from refit.loop.sides import as_the_champion_reads, reads_alike
+from refit.loop.trials import kept_trials
 from refit.loop.wiring import World, code_version
 from refit.scoring import bundle as bundles
 from refit.scoring.bundle import Bundle
@@ -80,6 +79,7 @@ def retrain(
         search: How long to search, where not as the use case says.
 
     Raises:
+        ContractError: What to recalibrate reads columns that the newest records were taken in without.
         DataError: The matured records cannot train a model, or the champion is damaged; says what to do.
     """
     with world.ledger.retrain_lock(usecase.name, lambda: progress("Waiting for another retrain to end", None)):
@@ -106,9 +106,11 @@ def _retrained(
     champion = champion_of(world, live) if live is not None else None
     origin = {"code_version": code_version(), "snapshot": seen.snapshot}
     if recalibrate and champion is not None:
-        trained = recalibrated(champion, seen.frame, as_of, **origin, progress=progress)
+        if not reads_alike(champion.usecase, usecase):
+            seen = replace(seen, frame=as_the_champion_reads(world, champion, seen.frame, as_of))
+        trained = recalibrated(champion, seen.frame, usecase, as_of, **origin, progress=progress)
         return _judge_and_keep(world, usecase, as_of, trained, champion, seen, progress)
-    with _storage(world, usecase, as_of, seen.snapshot, search) as storage:
+    with kept_trials(world, usecase, seen, search) as storage:
         trained = train(seen.frame, usecase, as_of, **origin, search=search, storage=storage, progress=progress)
         return _judge_and_keep(world, usecase, as_of, trained, champion, seen, progress)
 
@@ -124,7 +126,7 @@ def _judge_and_keep(
 ) -> Retrained:
     progress("Judging", None)
     bundle = trained.bundle
-    own = None if champion is None else _as_the_champion_reads(world, champion, usecase, seen, as_of)
+    own = None if champion is None else _as_the_champion_reads(world, champion, bundle.usecase, seen, as_of)
     verdict = judged(usecase, trained, champion, seen.frame, latency_ms(bundle), own)
     path = f"{usecase.name}/{bundle.version}"
     with unfinished(world.settings.bundles / usecase.name) as folder:
@@ -158,7 +160,7 @@ def _judge_and_keep(
 def _as_the_champion_reads(
     world: World, champion: Bundle, usecase: UseCase, seen: asof.Seen, as_of: datetime
 ) -> pd.DataFrame | None:
-    """Return the records with the champion's own columns, None where today's are the same.
+    """Return the records with the champion's own columns, None where those of the challenger's are the same.
 
     Where they cannot be had any more, its columns are left out, and the gate says that the gain cannot be measured.
     """
@@ -187,30 +189,6 @@ def _keep_card(world: World, usecase: UseCase, bundle: Bundle, verdict_id: UUID,
             title=f"{usecase.title}: model {bundle.version}",
         )
     )
-
-
-@contextmanager
-def _storage(
-    world: World, usecase: UseCase, as_of: datetime, snapshot: str, search: Search | None
-) -> Generator[Any, None, None]:
-    """Give the search a file to keep its trials in; removed once its model is kept, left where it was cut off.
-
-    The file's name holds all that the trials depend on, so that another use case file or budget starts anew.
-    """
-    budget = usecase.search if search is None else search
-    if budget.trials == 0:
-        yield None
-        return
-    # imported here: half a second that only a search needs
-    from optuna.storages import JournalStorage  # noqa: PLC0415
-    from optuna.storages.journal import JournalFileBackend  # noqa: PLC0415
-
-    asked = f"{usecase.model_dump_json()} {budget.model_dump_json()} {snapshot} {as_of.isoformat()} {code_version()}"
-    folder = world.settings.folder / "search" / usecase.name
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{hashlib.sha256(asked.encode()).hexdigest()[:16]}.log"
-    yield JournalStorage(JournalFileBackend(str(file)))
-    file.unlink(missing_ok=True)
 
 
 def _close(world: World, decision_id: str | None, asked_for: Sequence[DecisionRow], kept: Retrained) -> None:

@@ -13,7 +13,6 @@ from refit.loop.release import champion as champion_of
 from refit.loop.wiring import World
 from refit.monitoring.drawing import SCORE, sample
 from refit.scoring.bundle import Bundle
-from refit.store.rows import DecisionRow
 from refit.usecase.model import UseCase
 
 Floats = NDArray[np.float64]
@@ -35,11 +34,13 @@ class Sides:
     new: pd.DataFrame | None = None
 
 
-def sides(world: World, usecase: UseCase, frame: pd.DataFrame, as_of: datetime, passed: DecisionRow | None) -> Sides:
+def sides(
+    world: World, usecase: UseCase, frame: pd.DataFrame, as_of: datetime, arrived: frozenset[str] | None = None
+) -> Sides:
     """Return the sides as known at `as_of`.
 
     Args:
-        passed: The last decision that was no block: what arrived after it is new.
+        arrived: The keys of what no decision has let pass yet; None where there was no decision.
 
     Raises:
         ContractError: The champion reads columns that the use case no longer has, and neither have newer records.
@@ -57,7 +58,7 @@ def sides(world: World, usecase: UseCase, frame: pd.DataFrame, as_of: datetime, 
         frame = as_the_champion_reads(world, champion, frame, as_of)
         governing = champion.usecase.model_copy(update={"drift": usecase.drift})
     current = frame[event > pd.Timestamp(champion.as_of)]
-    new = None if passed is None else frame[frame["_arrived_at"] > pd.Timestamp(passed.as_of)]
+    new = None if arrived is None else frame[frame["_key"].isin(arrived)]
     if new is not None and (new.empty or new.index.equals(current.index)):
         new = None
     learned = champion.card.get("reference")  # a hazard learns from young records too

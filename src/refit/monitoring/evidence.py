@@ -71,6 +71,7 @@ class Evidence:
 
     Args:
         n_new: Records taken in since the last check; `n_rejected` were refused, and no later batch took them in.
+        causes: Why records were refused, the commonest first, each with how many it concerns.
         new_matured: Records with a final label that no training has seen: since the champion's, or since the last
             attempt's, whether or not its model was promoted.
         newest_ripe: Event time of the newest record whose label is final.
@@ -82,6 +83,7 @@ class Evidence:
     as_of: datetime
     n_new: int
     n_rejected: int = 0
+    causes: tuple[tuple[str, int], ...] = ()
     drift: Drift | None = None
     new_drift: Drift | None = None
     live: Drift | None = None

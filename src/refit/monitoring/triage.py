@@ -127,7 +127,9 @@ def _data(evidence: Evidence, usecase: UseCase) -> Iterator[_Finding]:
     if n:
         share = evidence.n_rejected / n
         broken = n >= limits.min_records and share > limits.block_reject_share
-        why = f"{evidence.n_rejected:,} of {n:,} new records ({share:.1%}) were refused by the contract."
+        causes = "; ".join(f"{cause} ({count:,})" for cause, count in evidence.causes) if evidence.n_rejected else ""
+        of_what = f", most often for {causes}" if causes else ""
+        why = f"{evidence.n_rejected:,} of {n:,} new records ({share:.1%}) were refused by the contract{of_what}."
         allowed = f"<= {limits.block_reject_share:g}"
         yield _Finding("block" if broken else "none", Reason("rejects", why, seen=share, allowed=allowed))
     named = set()
@@ -184,7 +186,8 @@ def _performance(evidence: Evidence, usecase: UseCase) -> Iterator[_Finding]:
     """Compare the champion with what it promised. Chance is given its due: only an interval that excludes it counts."""
     seen = evidence.performance
     if seen is None:
-        yield _Finding("none", Reason("performance", "No newly matured records to judge the champion on."))
+        why = "Too few newly matured records to judge the champion on, or of other classes than it knows."
+        yield _Finding("none", Reason("performance", why))
         return
     if any(math.isnan(figure) for figure in (seen.promised, seen.seen, seen.low, seen.high)):
         why = f"{seen.metric} is undefined on the {seen.n:,} newly matured records."

@@ -37,6 +37,8 @@ def grouped(column: Column, most: int) -> Groups:
 def _by_number(column: Column, values: Floats, most: int) -> Groups:
     missing = column.missing
     present = values[~missing]
+    if not len(present):
+        return _with_missing(column, np.full(len(values), -1), [], [], set())
     distinct, counts = np.unique(present, return_counts=True)
     most = max(1, min(most, len(present) // SMALLEST))
     if len(distinct) <= min(most, FEW) and counts.min() >= SMALLEST:

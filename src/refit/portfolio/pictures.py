@@ -97,11 +97,13 @@ def of_segments(found: Portfolio) -> Picture | None:
 
 
 def of_columns(found: Portfolio) -> Iterator[Picture]:
-    """Yield each column's groups, those that tell most of the outcome first."""
+    """Yield each column's groups, those that tell most of the outcome first; none where all groups are too small."""
     order = [one.column for one in found.associations]
     order += [name for name in found.by_column if name not in order]
     for number, name in enumerate(order[:DRAWN]):
         one = found.by_column[name]
+        if one.rates.n.max() < LEAST:
+            continue
         column = found.book.columns[name]
         title = column.title + (f", {column.unit}" if column.unit else "")
         if column.role == "protected":

@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import errno
 import gc
+import importlib.util
 import json
 import logging
 import os
@@ -27,7 +28,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import uvicorn
 
@@ -319,11 +320,19 @@ def main() -> None:
     boss = Boss(socket.socket(fileno=given.control))
     try:
         generation = Generation(_loaded(given.bento), boss)
+        config = config_of(generation.application)
     except Exception as error:
         boss.tell(f"failed {type(error).__name__}: {_last_line(str(error))}")
         raise
-    config = uvicorn.Config(
-        generation.application,
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(generation.run(config, socket.socket(fileno=given.check)))
+
+
+def config_of(app: App) -> uvicorn.Config:
+    """Return how an application is served."""
+    return uvicorn.Config(
+        app,
+        http=_protocol(),
         interface="asgi3",
         lifespan="off",
         ws="none",
@@ -335,8 +344,23 @@ def main() -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=IN_FLIGHT_SECONDS,
     )
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(generation.run(config, socket.socket(fileno=given.check)))
+
+
+def _protocol() -> type[asyncio.Protocol] | Literal["auto"]:
+    """Return ours, loaded as a file, for the package it stands in is the Bento's; without httptools uvicorn's own.
+
+    That one, on h11, keeps bodies and bounds heads by itself.
+    """
+    if importlib.util.find_spec("httptools") is None:
+        return "auto"
+    path = Path(__file__).with_name("protocol.py")
+    spec = importlib.util.spec_from_file_location("refit_protocol", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} cannot be loaded")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    protocol: type[asyncio.Protocol] = module.Protocol
+    return protocol
 
 
 def _loaded(bento: Path) -> App:

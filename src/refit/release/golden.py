@@ -67,11 +67,12 @@ def carried(bundle_folder: Path) -> tuple[GoldenRecord, ...]:
 
     Raises:
         ReleaseError: It carries none.
+        OSError: The disk does not say; it may the next time.
     """
     try:
         records = json.loads((bundle_folder / "golden.json").read_bytes())
         found = tuple(GoldenRecord(record["inputs"], _expected(record["probability"])) for record in records)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         found = ()
     if not found:
         raise ReleaseError(f"{bundle_folder} carries no golden records, so its answers cannot be checked")

@@ -23,6 +23,8 @@ STEADY_SECONDS: Final = 30.0
 """A generation that lived this long did not crash because of its start."""
 FIRST_PAUSE: Final = 0.2
 LONGEST_PAUSE: Final = 30.0
+MOST_DOUBLINGS: Final = 16
+"""Beyond so many the pause is its longest anyway; and 2 to the power of a whole night's crashes is no float."""
 MAX_LEAVING: Final = 4
 """So many old generations may wait for their clients; the eldest beyond that is told to hurry."""
 LAST_SECONDS: Final = 1.0
@@ -267,7 +269,7 @@ class Supervisor:
 
     def _pause(self, release: Release, why: str) -> None:
         """Wait before the next start: twice as long each time."""
-        pause = min(FIRST_PAUSE * 2**self._crashes, LONGEST_PAUSE)
+        pause = min(FIRST_PAUSE * 2 ** min(self._crashes, MOST_DOUBLINGS), LONGEST_PAUSE)
         self._crashes += 1
         self._not_before[release.key] = time.monotonic() + pause
         log.warning("release.starts_again", release=release.id, version=release.version, seconds=pause, why=why)
@@ -307,7 +309,8 @@ class Supervisor:
         except ReleaseError as error:
             self._refuse(release, str(error))
         except OSError as error:
-            self._pause(release, f"no process can be started: {error.strerror}")
+            where = "" if error.filename is None else f": {error.filename}"
+            self._pause(release, f"it cannot be started: {error.strerror}{where}")
         else:
             self._trials[release.key] = child
             self._running.add(child)

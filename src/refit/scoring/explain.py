@@ -231,7 +231,7 @@ def _value(bundle: Bundle, name: str, inputs: Mapping[str, Cell], coded: float) 
 
 
 def _against_them(feature: Feature, title: str, value: Cell) -> str:
-    if feature.reason is not None:
+    if feature.reason is not None and value is not None:  # of what is not known the file's words may be untrue
         return feature.reason
     unit = f" {feature.unit}" if feature.unit is not None and value is not None else ""
     return f"{_shown(title, value)}{unit} counts against"

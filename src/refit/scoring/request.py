@@ -22,6 +22,8 @@ BODY: Final = "body"
 MAX_TEXT: Final = 1_000
 MAX_NAME: Final = 64
 MAX_STRANGE: Final = 20
+MAX_COMPARED: Final = 300
+"""So many made-up names of one request are compared with the inputs, at some 0.1 ms each, for what may be meant."""
 LARGEST: Final = float(np.finfo(np.float32).max)
 """The model reads 32-bit floats; a greater number would reach it as infinity."""
 
@@ -62,14 +64,15 @@ class Checker:
 
     def check(self, record: object) -> tuple[Inputs, list[Problem]]:
         """Check one record, as `check` does."""
-        inputs, problems = self._fields(record)
+        inputs, problems = self._fields(record, _Strangers(self._reasons, self._names))
         if self._derived:
             problems += self._check_derived([inputs])[0]
         return inputs, problems
 
     def check_batch(self, records: Sequence[object]) -> tuple[list[Inputs], dict[int, list[Problem]]]:
         """Check many records; the problems by their place in `records`."""
-        checked = [self._fields(record) for record in records]
+        strangers = _Strangers(self._reasons, self._names)
+        checked = [self._fields(record, strangers) for record in records]
         inputs = [fields for fields, _ in checked]
         ranges = self._check_derived(inputs) if self._derived else [[]] * len(inputs)
         found = {place: fields[1] + ranges[place] for place, fields in enumerate(checked) if fields[1] or ranges[place]}
@@ -106,7 +109,7 @@ class Checker:
             return None if strange else by_name(records, self._names)
         return None if any(len(record) != n for record in records) else columns
 
-    def _fields(self, record: object) -> tuple[Inputs, list[Problem]]:
+    def _fields(self, record: object, strangers: "_Strangers") -> tuple[Inputs, list[Problem]]:
         if not isinstance(record, dict):
             return {}, [Problem(BODY, "not a JSON object of inputs")]
         inputs: Inputs = {}
@@ -120,23 +123,8 @@ class Checker:
             except ValueError as error:
                 problems.append(Problem(name, str(error)))
         if known != len(record):
-            problems += self._strange([name for name in record if name not in self._readers])
+            problems += strangers.explained([name for name in record if name not in self._readers])
         return inputs, problems
-
-    def _strange(self, names: list[object]) -> list[Problem]:
-        """Explain the fields that are no inputs; a name is the client's text, so only a short plain one is repeated."""
-        problems = [self._explained(str(name)) for name in names[:MAX_STRANGE]]
-        if len(names) > MAX_STRANGE:
-            problems.append(Problem(BODY, f"{len(names) - MAX_STRANGE} more unknown fields"))
-        return problems
-
-    def _explained(self, name: str) -> Problem:
-        if name in self._reasons:
-            return Problem(name, self._reasons[name])
-        if len(name) > MAX_NAME or not name.isprintable() or not name:
-            return Problem(BODY, f"unknown field, with a name of {len(name)} characters")
-        near = difflib.get_close_matches(name, self._readers, n=1)
-        return Problem(name, f"unknown field; did you mean {near[0]}?" if near else "unknown field")
 
     def _check_derived(self, records: Sequence[Inputs]) -> list[list[Problem]]:
         problems: list[list[Problem]] = [[] for _ in records]
@@ -144,6 +132,42 @@ class Checker:
             for place, why in derived.problems(records):
                 problems[place].append(Problem(derived.name, why))
         return problems
+
+
+class _Strangers:
+    """The names in one request that are no inputs; each is explained once, however many records hold it."""
+
+    def __init__(self, reasons: Mapping[str, str], inputs: Sequence[str]) -> None:
+        self._reasons = reasons
+        self._inputs = inputs
+        self._known: dict[str, Problem] = {}
+        self._n_compared = 0
+
+    def explained(self, names: Sequence[object]) -> list[Problem]:
+        """Explain those of one record; a name is the client's text, so only a short plain one is repeated."""
+        problems = [self._once(str(name)) for name in names[:MAX_STRANGE]]
+        if len(names) > MAX_STRANGE:
+            problems.append(Problem(BODY, f"{len(names) - MAX_STRANGE} more unknown fields"))
+        return problems
+
+    def _once(self, name: str) -> Problem:
+        if (known := self._known.get(name)) is None:
+            known = self._known[name] = self._explained(name)
+        return known
+
+    def _explained(self, name: str) -> Problem:
+        if name in self._reasons:
+            return Problem(name, self._reasons[name])
+        if len(name) > MAX_NAME or not name.isprintable() or not name:
+            return Problem(BODY, f"unknown field, with a name of {len(name)} characters")
+        near = self._near(name)
+        return Problem(name, f"unknown field; did you mean {near[0]}?" if near else "unknown field")
+
+    def _near(self, name: str) -> list[str]:
+        if self._n_compared == MAX_COMPARED:
+            return []
+        self._n_compared += 1
+        return difflib.get_close_matches(name, self._inputs, n=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +264,7 @@ def _number_reader(column: InputColumn) -> Callable[[object], float | None]:
 def _text_reader(column: InputColumn, rule: ParseRule) -> Callable[[object], str | None]:
     choices, required = column.choices, column.required
     allowed = frozenset(choices or ())
+    not_allowed = f"not one of {', '.join(choices or ())}"
 
     def read(value: object) -> str | None:
         if value is None:
@@ -252,7 +277,7 @@ def _text_reader(column: InputColumn, rule: ParseRule) -> Callable[[object], str
             if parsed is None and required:
                 raise ValueError("missing: this text stands for unknown")
             if parsed is not None and choices is not None and parsed not in allowed:
-                raise ValueError(f"not one of {', '.join(choices)}")
+                raise ValueError(not_allowed)
         return text
 
     return read

@@ -70,6 +70,11 @@ class Batches(Database):
             found = connection.execute(_watermark(usecase)).first()
         return None if found is None else (found.watermark_at, found.watermark_key)
 
+    def taken_in(self) -> set[str]:
+        """Return the use cases of which anything was ever taken in."""
+        with self._transaction() as connection:
+            return set(connection.execute(select(BATCH.c.usecase).distinct()).scalars())
+
     def batches(self, usecase: str, as_of: datetime | None = None) -> list[BatchRow]:
         """Return the batches in the order they were taken in; with `as_of`, those with a record arrived by then."""
         query = select(*columns(BATCH, BatchRow)).where(BATCH.c.usecase == usecase).order_by(BATCH.c.number)

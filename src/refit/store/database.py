@@ -143,7 +143,7 @@ def to_row(kind: type["Row"], found: Mapping[Any, Any]) -> "Row":
 
 def to_values(row: "DataclassInstance") -> dict[str, Any]:
     """Return what is to be inserted; what the database itself gives is left out."""
-    values = {one.name: getattr(row, one.name) for one in fields(row)}
+    values = {one.name: getattr(row, one.name) for one in fields(row) if one.name != "number"}
     return {name: value for name, value in values.items() if value is not NOT_YET and (name, value) != ("id", None)}
 
 

@@ -44,9 +44,20 @@ class Decisions(Database):
             query = query.where(DECISION.c.as_of <= as_of)
         return self._rows(DecisionRow, query.order_by(DECISION.c.number.desc()))
 
-    def decisions(self, usecase: str, limit: int = 100) -> list[DecisionRow]:
-        """Return decisions, newest first."""
+    def decisions(
+        self, usecase: str, limit: int = 100, *, checked: bool = False, before: int | None = None
+    ) -> list[DecisionRow]:
+        """Return decisions, newest first.
+
+        Args:
+            checked: Only those that compared new records; live requests alone leave no columns.
+            before: Only those older than the decision of this number.
+        """
         query = _SELECT.where(DECISION.c.usecase == usecase)
+        if checked:
+            query = query.where(DECISION.c.drift.has_key("columns"))
+        if before is not None:
+            query = query.where(DECISION.c.number < before)
         return self._rows(DecisionRow, query.order_by(DECISION.c.number.desc()).limit(limit))
 
     def last_decision(self, usecase: str, as_of: datetime | None = None) -> DecisionRow | None:

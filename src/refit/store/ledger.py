@@ -10,6 +10,7 @@ from refit.store.decisions import Decisions
 from refit.store.locks import Locks
 from refit.store.models import Models
 from refit.store.predictions import Predictions
+from refit.store.refusals import Refusals
 from refit.store.releases import Releases
 from refit.store.runs import Runs
 
@@ -18,7 +19,7 @@ HEAD: Final = "0002"
 """The newest revision under `db/migrations`; a test holds the two together."""
 
 
-class Ledger(Batches, Decisions, Locks, Models, Predictions, Releases, Runs):
+class Ledger(Batches, Decisions, Locks, Models, Predictions, Refusals, Releases, Runs):
     """All that `refit` remembers. Rows are added and never changed; the database itself refuses it."""
 
     def revision(self) -> str | None:

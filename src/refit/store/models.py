@@ -1,5 +1,6 @@
 """What was trained on what, what the gate made of it, and who overrode it."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import select
@@ -51,10 +52,18 @@ class Models(Database):
         """Return one bundle without its card."""
         return self._row(BundleHead, _HEADS.where(BUNDLE.c.version == version))
 
-    def bundle_heads(self, usecase: str, limit: int = 100) -> list[BundleHead]:
-        """Return bundles without their cards, which are large, newest first."""
-        query = _HEADS.where(BUNDLE.c.usecase == usecase).order_by(BUNDLE.c.number.desc())
-        return self._rows(BundleHead, query.limit(limit))
+    def bundle_heads(
+        self, usecase: str | None = None, limit: int = 100, *, before: int | None = None
+    ) -> list[BundleHead]:
+        """Return bundles without their cards, which are large, newest first, of one use case or of all.
+
+        Args:
+            before: Only those older than the bundle of this number.
+        """
+        query = _HEADS if usecase is None else _HEADS.where(BUNDLE.c.usecase == usecase)
+        if before is not None:
+            query = query.where(BUNDLE.c.number < before)
+        return self._rows(BundleHead, query.order_by(BUNDLE.c.number.desc()).limit(limit))
 
     def record_verdict(self, verdict: VerdictRow) -> None:
         """Keep a verdict."""
@@ -66,6 +75,12 @@ class Models(Database):
         if challenger is not None:
             query = query.where(VERDICT.c.challenger == challenger)
         return self._rows(VerdictRow, query.order_by(VERDICT.c.number.desc()).limit(limit))
+
+    def last_verdicts(self, challengers: Collection[str]) -> dict[str, VerdictRow]:
+        """Return the newest verdict on each challenger that was judged."""
+        query = _VERDICTS.where(VERDICT.c.challenger.in_(challengers)).distinct(VERDICT.c.challenger)
+        found = self._rows(VerdictRow, query.order_by(VERDICT.c.challenger, VERDICT.c.number.desc()))
+        return {verdict.challenger: verdict for verdict in found}
 
     def record_override(self, override: OverrideRow) -> None:
         """Keep who had a refused bundle released, and why."""

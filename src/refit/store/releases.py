@@ -45,9 +45,15 @@ class Releases(Database):
         row = in_a_row(self._rows(ReleaseRow, _put_live(usecase).order_by(RELEASE.c.id)))
         return row[-2] if len(row) > 1 else None
 
-    def releases(self, usecase: str, limit: int = 100) -> list[ReleaseRow]:
-        """Return releases, rollbacks and refusals, newest first."""
-        query = _SELECT.where(RELEASE.c.usecase == usecase)
+    def releases(self, usecase: str | None = None, limit: int = 100, *, before: int | None = None) -> list[ReleaseRow]:
+        """Return releases, rollbacks and refusals, newest first, of one use case or of all.
+
+        Args:
+            before: Only those older than the one of this id.
+        """
+        query = _SELECT if usecase is None else _SELECT.where(RELEASE.c.usecase == usecase)
+        if before is not None:
+            query = query.where(RELEASE.c.id < before)
         return self._rows(ReleaseRow, query.order_by(RELEASE.c.id.desc()).limit(limit))
 
 

@@ -56,6 +56,7 @@ class DecisionRow:
     n_new: int
     champion: str | None = None
     snapshot: str | None = None
+    number: int | None = field(default=None, compare=False)  # given by the ledger
     created_at: datetime = field(default=NOT_YET, compare=False)
 
 
@@ -106,6 +107,7 @@ class BundleHead:
     path: str
     learner: str
     metrics: Json
+    number: int | None = field(default=None, compare=False)  # given by the ledger
     created_at: datetime = field(default=NOT_YET, compare=False)
 
 
@@ -151,6 +153,11 @@ class ReleaseRow:
     refuses: int | None = None
     created_at: datetime = field(default=NOT_YET, compare=False)
 
+    @property
+    def number(self) -> int | None:
+        """Its place in the ledger, by the name that the other lists' rows have it under."""
+        return self.id
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
@@ -164,6 +171,7 @@ class RunRow:
     finished_at: datetime
     outcome: str
     result: Json
+    number: int | None = field(default=None, compare=False)  # given by the ledger
     created_at: datetime = field(default=NOT_YET, compare=False)
 
 
@@ -179,6 +187,7 @@ class ReportRow:
     path_html: str
     path_json: str | None = None
     title: str
+    number: int | None = field(default=None, compare=False)  # given by the ledger
     created_at: datetime = field(default=NOT_YET, compare=False)
 
 

@@ -119,7 +119,7 @@ class Segment:
                     yield from _entries(line.rstrip(b"\n")) or ()
 
     def delete(self) -> None:
-        """Take it off the disk."""
+        """Take it off the disk; its note last, for without it all would be moved, and put aside, once more."""
         with disk_explained(self.path):
             self.path.unlink(missing_ok=True)
             self._moved.unlink(missing_ok=True)
@@ -147,11 +147,18 @@ def quarantine(folder: Path, segment: Segment, place: int, lines: list[bytes]) -
         unfinished.replace(aside)
 
 
-def sweep_unborn(folder: Path) -> None:
-    """Delete the empty files of processes that died while they began a segment."""
+def sweep_leftovers(folder: Path) -> None:
+    """Delete the empty files of processes that died while they began a segment, and notes that outlived theirs.
+
+    Only for the folder's sole mover: nobody else deletes a segment, or notes how far one was moved.
+    """
     for path in folder.glob(f"*{UNBORN}"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                path.unlink()
+    for path in folder.glob(f"*{MOVED}"):
+        with suppress(OSError):
+            if not path.with_suffix(SUFFIX).exists():
                 path.unlink()
 
 

@@ -71,6 +71,36 @@ class Filing:
     readers: Mapping[str, Reader] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Column:
+    name: str
+    type: str
+    readable: bool
+
+
+# The information schema leaves out materialized views, and cannot tell what is not there from what may not be read.
+_COLUMNS: Final = """
+SELECT a.attname,
+    CASE
+        WHEN base = 'numeric'::regtype AND typmod >= 4 AND (typmod - 4) >> 16 & 65535 < 300 THEN 'decimal'
+        ELSE format_type(base, NULL)
+    END,
+    has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'SELECT')
+FROM pg_attribute a
+    JOIN pg_class c ON c.oid = a.attrelid
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_type t ON t.oid = a.atttypid
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END AS base,
+            CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS typmod
+    ) AS of
+WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+    AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
+"""
+"""The columns of a relation, a domain as its base type; `typmod` packs the precision (PostgreSQL source, numeric.c)."""
+
+
 class Source:
     """One Postgres that holds source tables. Opens a connection a call; holds none."""
 
@@ -78,20 +108,27 @@ class Source:
         self._url = parsed_url(url, setting=SETTING).set(drivername="postgresql").render_as_string(hide_password=False)
 
     def column_types(self, table: str) -> dict[str, str]:
-        """Return the table's columns with their SQL types, in order; empty where there is no such table.
+        """Return the columns with their SQL types, in order, that may be read; empty where there is no such table.
+
+        A view will do, and a materialized one.
 
         Raises:
+            ContractError: The table is there, and none of it may be read.
             OutageError: Postgres does not answer.
         """
-        schema, name = table.split(".")
-        with self._cursor() as cursor:
-            cursor.execute(
-                "SELECT column_name, CASE WHEN numeric_precision < 300 AND data_type = 'numeric' THEN 'decimal'"
-                " ELSE data_type END FROM information_schema.columns"
-                " WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position",
-                (schema, name),
+        columns = self._columns(table)
+        if columns and not any(column.readable for column in columns):
+            schema = table.partition(".")[0]
+            raise ContractError(
+                f"the user of {SETTING} may not read {table}: "
+                f"GRANT USAGE ON SCHEMA {schema} and GRANT SELECT ON {table} to it"
             )
-            return dict(cursor.fetchall())
+        return {column.name: column.type for column in columns if column.readable}
+
+    def _columns(self, table: str) -> list[_Column]:
+        with self._cursor() as cursor:
+            cursor.execute(_COLUMNS, table.split("."))
+            return [_Column(*row) for row in cursor.fetchall()]
 
     @contextmanager
     def arrived(
@@ -135,6 +172,10 @@ class Source:
                 f"the source has no table {table}; load it with `refit load`, or name another in `source`"
             )
         if missing := [name for name in columns if name not in types]:
+            if kept := [column.name for column in self._columns(table) if column.name in missing]:
+                raise ContractError(
+                    f"the user of {SETTING} may not read {', '.join(kept)} of {table}: GRANT SELECT ON {table} to it"
+                )
             raise ContractError(f"{table} has no column {', '.join(missing)}; it has {', '.join(types)}")
         if types[arrived_at] not in ORDERABLE:
             raise ContractError(

@@ -18,7 +18,8 @@ def golden(bundle: Bundle, test: pd.DataFrame, seed: int) -> tuple[GoldenRecord,
     """Return up to 20 test records as a client would send them, each with the bundle's own answer.
 
     A category that its parse rule would read otherwise once it is parsed already (some `match:`) is sent as missing, so
-    that the record means the same to every reader; a record where it is required is passed over.
+    that the record means the same to every reader; a record where it is required is passed over. Where that leaves
+    none, the gate refuses the bundle and names the columns.
     """
     order = np.random.default_rng(seed).permutation(len(test))
     chosen: list[dict[str, Cell]] = []

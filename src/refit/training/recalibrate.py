@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 
 from refit.errors import DataError
 from refit.monitoring.profile import profile
@@ -17,17 +18,23 @@ from refit.training.duplicates import distinct
 from refit.training.golden import with_golden
 from refit.training.hazard import NAME as HAZARD
 from refit.training.maturity import MIN_RECORDS, columns
-from refit.training.split import Parts, first_arrivals, matured_at, place, require_each
+from refit.training.split import Parts, matured_at, place, require_each
 from refit.training.threshold import threshold
 from refit.training.train import EVEN, Trained, quiet
+from refit.training.unseen import unseen
+from refit.usecase.model import UseCase
 
 TEST_SHARE: Final = 0.4
 """Of the newly matured records the newest two fifths test, the rest calibrate."""
+TODAYS: Final = ("label", "protected", "objective", "gate", "score")
+"""What is asked of a model and does not change what it is. The rest is how it reads and what it was made from: its
+features with their ranges are the contract of its requests, and by split and seed it is known what may test it."""
 
 
 def recalibrate(
     bundle: Bundle,
     frame: pd.DataFrame,
+    usecase: UseCase,
     as_of: datetime,
     *,
     code_version: str,
@@ -36,21 +43,23 @@ def recalibrate(
 ) -> Trained:
     """Return the bundle with calibrator and threshold fitted on records that matured since it was made.
 
-    By time the older part of those records calibrates and the newest tests. Where the split is at random they are the
-    records that arrived since, and those test that a training too would have tested on. The model has seen none.
+    By time the older part of those records calibrates and the newest tests. Where the split is at random those test
+    that a training too would have tested on, and the rest calibrate. The model has seen none: see `unseen`.
 
     Args:
-        frame: (n_records, n_columns) of an as-of read.
+        frame: (n_records, n_columns) of an as-of read, its features as the bundle's own use case reads them.
+        usecase: Today's: what is asked of the model is taken from it, what the model reads from the bundle.
 
     Raises:
-        DataError: Too few records have matured since, or all have one outcome; says how many.
+        DataError: Too few records have matured since, or all have one outcome; says how many. Or the model does not
+            fit today's use case: it tells other classes apart, or reads what is barred by now.
     """
-    usecase = bundle.usecase
     if bundle.learner == HAZARD:
         raise DataError(f"{usecase.name}: a hazard has learnt from the newly matured records too; retrain it instead")
+    usecase = _as_asked_today(bundle, usecase)
     progress("Looking for newly matured records", 0.0)
     matured, duplicates = distinct(matured_at(frame, usecase, as_of), usecase)
-    parts = _parts(matured, bundle)
+    parts = _parts(matured, bundle, usecase)
     label = matured["_label"].to_numpy()
     for what, rows in (("calibrate", parts.calibration), ("test", parts.test)):
         require_each(label[rows], usecase, f"{usecase.name}: the {len(rows):,} newly matured records to {what} on")
@@ -84,6 +93,7 @@ def recalibrate(
     told["window"]["start"] = bundle.card["window"]["start"]
     done = dataclasses.replace(
         bundle,
+        usecase=usecase,
         as_of=as_of,
         calibrator=calibrated.calibrator,
         threshold=line,
@@ -98,18 +108,36 @@ def recalibrate(
     return Trained(made, tested, probability, (candidate,), duplicates, matured, parts)
 
 
-def _parts(matured: pd.DataFrame, bundle: Bundle) -> Parts:
-    usecase = bundle.usecase
-    by_time = usecase.split.by == "time"
-    since = pd.Timestamp(bundle.window_end if by_time else bundle.as_of)
-    new = (matured["_event_time"] if by_time else first_arrivals(matured)) > since
-    fresh = np.flatnonzero(new.to_numpy())
-    if len(fresh) < MIN_RECORDS:
+def _as_asked_today(bundle: Bundle, usecase: UseCase) -> UseCase:
+    """Return the bundle's own use case with what today's asks of a model."""
+    own = bundle.usecase
+    if own.classes != usecase.classes:
+        apart = ", ".join(own.classes or ("good", "bad"))
         raise DataError(
-            f"{usecase.name}: {len(fresh):,} records have {'matured' if by_time else 'arrived and matured'} since "
+            f"{usecase.name}: {bundle.version} tells apart {apart}, in this order, and the use case names "
+            f"{', '.join(usecase.classes or ('good', 'bad'))} by now; retrain it instead"
+        )
+    categories = {name for name, feature in own.features.items() if feature.type == "category"}
+    asked = own.model_copy(update={name: getattr(usecase, name) for name in TODAYS}).model_dump(by_alias=True)
+    asked["gate"]["segments"] = [name for name in usecase.gate.segments if name in categories]
+    try:
+        return UseCase.model_validate(asked)
+    except ValidationError as error:
+        why = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
+        raise DataError(
+            f"{usecase.name}: {bundle.version} does not fit what the use case says now ({why}); retrain it instead"
+        ) from None
+
+
+def _parts(matured: pd.DataFrame, bundle: Bundle, usecase: UseCase) -> Parts:
+    fresh = np.flatnonzero(unseen(matured, bundle, usecase).to_numpy())
+    if len(fresh) < MIN_RECORDS:
+        since = "matured" if usecase.event_time is not None else "arrived and matured"
+        raise DataError(
+            f"{usecase.name}: {len(fresh):,} records have {since} since "
             f"those of {bundle.version}, {MIN_RECORDS} are needed to recalibrate and to test"
         )
-    if not by_time:
+    if usecase.split.by == "random":
         tested = (place(matured, usecase) < usecase.split.test_share)[fresh]
         return Parts(fresh[:0], fresh[~tested], fresh[tested])
     cut = len(fresh) - round(len(fresh) * TEST_SHARE)

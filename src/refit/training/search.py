@@ -2,9 +2,9 @@
 
 A tree-structured Parzen estimator (Bergstra et al. 2011) proposes, four configurations at a time; each is judged on the
 first fold, and those above the median of what was seen there before go no further (Golovin et al. 2017, section 3.2.2).
-What is proposed depends on the seed, the number of the trial and the trials told before it, which are told in the order
-they were asked: so a budget of trials gives the same answer on any number of cores, and a resumed one goes on as if it
-had never stopped.
+What is proposed depends on the seed, the numbers of its batch and the trials told before it, which are told in the
+order they were asked: so a budget of trials gives the same answer on any number of cores. A storage is given whole
+batches: a search that was stopped begins its last batch anew, and so goes on as if it had never stopped.
 """
 
 import math
@@ -42,6 +42,9 @@ NEAR: Final = 1.05
 """A learner whose best loss is beyond so many times the best of all is not looked at again."""
 LOSSES: Final = {"brier": "brier"}
 """What is made small, where it is not log loss."""
+TOLD: Final = (TrialState.COMPLETE, TrialState.PRUNED)
+PLACE: Final = "place"
+"""A kept trial's number in its search and the size of its batch: one stopped while it kept a batch keeps that again."""
 
 Tell = Callable[[str, float], None]
 Clock = Callable[[], float]
@@ -92,7 +95,8 @@ def search(
     best few is kept is decided by the metric itself, on all records that calibrate.
 
     Args:
-        storage: Keeps the trials, so that a search that was stopped goes on; its trials count towards the budget.
+        storage: Keeps the trials of whole batches, so that a search that was stopped goes on; they count towards the
+            budget.
         name: What the storage knows the search by.
         clock: Seconds that only go forward.
     """
@@ -101,8 +105,9 @@ def search(
     if budget.trials == 0 or not tried:
         return Searched(plain, {"trials": 0})
     with _quiet():
-        study = _study(usecase, storage, name)
-        _Run(study, encoded, tried, usecase, budget, tell, clock, len(parts.before_test)).go()
+        kept = None if storage is None else optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
+        study = _study(usecase, [] if kept is None else _whole_batches(kept, budget))
+        _Run(study, kept, encoded, tried, usecase, budget, tell, clock, len(parts.before_test)).go()
         done = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
         ranked = sorted(done, key=lambda trial: (trial.value, trial.number))
         first: dict[str, FrozenTrial] = {}
@@ -163,6 +168,7 @@ class _Run:
     def __init__(
         self,
         study: optuna.Study,
+        kept: optuna.Study | None,
         encoded: Encoded,
         tried: Sequence[Fold],
         usecase: UseCase,
@@ -172,6 +178,7 @@ class _Run:
         n_records: int,
     ) -> None:
         self._study = study
+        self._kept = kept
         self._encoded = encoded
         self._folds = tried
         self._usecase = usecase
@@ -180,20 +187,31 @@ class _Run:
         self._clock = clock
         self._n_records = n_records
         self._began = clock()
-        self._done = sum(trial.state in {TrialState.COMPLETE, TrialState.PRUNED} for trial in study.get_trials())
+        self._done = len(study.get_trials(states=TOLD))
 
     def go(self) -> None:
         """Ask, fit and tell until the budget is used up."""
-        while (count := self._left()) > 0:
-            trials = [self._asked() for _ in range(min(count, AT_ONCE))]
+        while (left := self._left()) > 0:
+            trials = [self._asked() for _ in range(left)]
             configs = [self._proposed(trial) for trial in trials]
             self._judge(trials, configs)
+            self._keep([trial.number for trial in trials])
             self._done += len(trials)
+
+    def _keep(self, batch: Sequence[int]) -> None:
+        """Keep a batch for whoever goes on after a stop; one that the end of the time cut into is not whole."""
+        known = self._study.get_trials()
+        trials = [known[number] for number in batch]
+        if self._kept is None or any(trial.state not in TOLD for trial in trials):
+            return
+        for trial in trials:
+            trial.user_attrs = {**trial.user_attrs, PLACE: (trial.number, len(batch))}
+            self._kept.add_trial(trial)
 
     def _left(self) -> int:
         if self._clock() >= self._deadline:
             return 0
-        return AT_ONCE if self._budget.trials is None else self._budget.trials - self._done
+        return _batch(self._budget, self._done)
 
     @property
     def _deadline(self) -> float:
@@ -293,25 +311,36 @@ def _recalibrated(metric: str, raw: Floats, label: Floats) -> float:
     return evaluate(metric, label, fit(raw, label).apply(raw))
 
 
-def _study(usecase: UseCase, storage: optuna.storages.BaseStorage | str | None, name: str | None) -> optuna.Study:
-    """Return the study, made or found; a trial that was under way when a search stopped is tried again."""
-    study = optuna.create_study(
-        storage=storage,
-        study_name=name,
-        load_if_exists=True,
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=SEEN_BEFORE_PRUNING),
-    )
-    known = study.get_trials()
-    if not known:
-        balancing = _plain_balancing(usecase)
-        named = [[{"learner": learner, **start} for start in starts(learner)] for learner in usecase.learners]
-        for start in _in_turns(named):
-            study.enqueue_trial({"balancing": balancing, **start})
-    for trial in known:
-        if trial.state == TrialState.RUNNING:
-            study.tell(trial.number, state=TrialState.FAIL)
-            study.enqueue_trial(trial.params)
+def _study(usecase: UseCase, told: Sequence[FrozenTrial]) -> optuna.Study:
+    """Return a study as it was when so many trials were told: the starts that are left are asked for next."""
+    study = optuna.create_study(pruner=optuna.pruners.MedianPruner(n_startup_trials=SEEN_BEFORE_PRUNING))
+    study.add_trials(told)
+    balancing = _plain_balancing(usecase)
+    named = [[{"learner": learner, **start} for start in starts(learner)] for learner in usecase.learners]
+    for start in list(_in_turns(named))[len(told) :]:
+        study.enqueue_trial({"balancing": balancing, **start})
     return study
+
+
+def _batch(budget: Search, n_done: int) -> int:
+    """Return how many trials are asked for at once after so many; 0 where the trials of the budget are used up."""
+    return AT_ONCE if budget.trials is None else max(min(budget.trials - n_done, AT_ONCE), 0)
+
+
+def _whole_batches(kept: optuna.Study, budget: Search) -> list[FrozenTrial]:
+    """Return the kept trials in the order they were asked, as far as the batches of this budget are whole.
+
+    The trials of a batch are asked for before any of it is told, so a part of one would let the rest of it know more;
+    and they draw from one seed, so that those of a smaller last batch are others.
+    """
+    found = {tuple(trial.user_attrs[PLACE]): trial for trial in kept.get_trials(states=TOLD)}
+    told: list[FrozenTrial] = []
+    while True:
+        size = _batch(budget, len(told))
+        batch = [found[place] for n in range(size) if (place := (len(told) + n, size)) in found]
+        if not batch or len(batch) < size:
+            return told
+        told += batch
 
 
 def _config(trial: FrozenTrial) -> Config:

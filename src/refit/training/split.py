@@ -71,17 +71,34 @@ def split(matured: pd.DataFrame, usecase: UseCase) -> Parts:
         matured: (n_records, n_columns), sorted by event time and key.
 
     Raises:
-        DataError: A part holds too few of either outcome.
+        DataError: What is learned from holds too few of either outcome. A poor test is for the gate to refuse: the
+            model can still be looked at.
     """
-    parts = _by_time(matured, usecase) if usecase.split.by == "time" else _at_random(matured, usecase)
     label = matured["_label"].to_numpy()
-    for name, rows in parts:
-        if name != "test":  # a poor test is for the gate to refuse: the model can still be looked at
-            require_each(label[rows], usecase, f"{usecase.name}: the {len(rows):,} records to {_USES[name]}")
+    if usecase.split.by == "random":
+        parts = _at_random(matured, usecase)
+        _require_each_unlike(matured, label, parts.before_test, usecase)
+        return parts
+    parts = _by_time(matured, usecase)
+    for rows, use in (
+        (parts.fit, "fit on (the oldest part)"),
+        (parts.calibration, "calibrate on (the newest before the test)"),
+    ):
+        require_each(label[rows], usecase, f"{usecase.name}: the {len(rows):,} records to {use}")
     return parts
 
 
-_USES: Final = {"fit": "fit on (the oldest part)", "calibration": "calibrate on (the newest before the test)"}
+def _require_each_unlike(matured: pd.DataFrame, label: Floats, before: Rows, usecase: UseCase) -> None:
+    """Refuse where too few of an outcome may be learned from, or all too few differ in their features.
+
+    At random all records before the test fit and calibrate, dealt into folds that are held out in turn, those alike in
+    every feature together. `MIN_EACH` that differ reach all folds, so that whatever is held out, the rest holds some.
+    """
+    what = f"{usecase.name}: the {len(before):,} records that are not tested on"
+    require_each(label[before], usecase, what)
+    group = together(hashes(matured.iloc[before][list(usecase.features)]))
+    _, first = np.unique(np.column_stack([group, label[before]]), axis=0, return_index=True)
+    require_each(label[before][first], usecase, f"{what}, counted once where they are alike in every feature,")
 
 
 def require_each(label: Floats, usecase: UseCase, what: str) -> None:

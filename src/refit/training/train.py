@@ -92,7 +92,7 @@ def train(
     if usecase.maturity.unripe == "hazard":
         made = _by_hazard(frame, matured, parts, usecase, as_of, progress)
     else:
-        name = f"{usecase.name} {snapshot} {as_of:%Y-%m-%d} {usecase.seed}"
+        name = f"{usecase.name} {snapshot} {usecase.seed}"
         made = _searched(matured, parts, usecase, budget, storage, name, progress)
     unlike = unlike_note(matured, usecase, parts.before_test, parts.test)
     told = (age_note(matured, usecase, as_of), duplicates.note, unlike)

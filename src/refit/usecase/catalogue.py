@@ -1,8 +1,9 @@
 """Where use cases are found: those that come with `refit`, and the files of a folder of yours."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
+from datetime import date
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -12,6 +13,10 @@ from refit.usecase import model
 from refit.usecase.model import UseCase
 
 BUILT_IN = Path(__file__).parent
+SUFFIX: Final = ".yaml"
+_LABEL_FORMS: Final = ("OutcomeDate", "OutcomeClass", "OutcomeRule", "Multiclass")
+_SCALARS: Final = (bool, int, float, date)
+"""What YAML makes of a text without quotes."""
 
 
 def read(path: Path) -> UseCase:
@@ -35,7 +40,9 @@ def read(path: Path) -> UseCase:
     try:
         return UseCase.model_validate(content)
     except ValidationError as error:
-        raise ContractError("\n".join(f"{path}: {_explained(problem)}" for problem in error.errors())) from None
+        problems = error.errors()
+        told = [f"{path}: {_explained(problem)}" for problem in problems if not _follows(problem, problems)]
+        raise ContractError("\n".join(told)) from None
     except ValueError as error:
         raise ContractError(f"{path}: {error}") from None
 
@@ -54,15 +61,26 @@ def find(name: str, folder: Path | None = None) -> UseCase:
     files = _files(folder)
     if name not in files:
         raise ContractError(f"unknown use case {name!r}; choose from {', '.join(sorted(files))}")
-    usecase = read(files[name])
-    if usecase.name != name:
-        raise ContractError(f"{files[name]}: name is {usecase.name!r}; it must be the file's own, {name!r}")
+    return read_named(files[name])
+
+
+def read_named(path: Path) -> UseCase:
+    """Read one use-case file that is found by its name.
+
+    Raises:
+        ContractError: As for `read`, or the file is not called as the use case is, so that it would not be found.
+    """
+    usecase = read(path)
+    if path.suffix != SUFFIX:
+        raise ContractError(f"{path}: only files that end in {SUFFIX} are found; call it {usecase.name}{SUFFIX}")
+    if usecase.name != path.stem:
+        raise ContractError(f"{path}: name is {usecase.name!r}; it must be the file's own, {path.stem!r}")
     return usecase
 
 
 def _files(folder: Path | None) -> dict[str, Path]:
     folders = [BUILT_IN, *([folder] if folder is not None else [])]
-    return {path.stem: path for one in folders for path in sorted(one.glob("*.yaml"))}
+    return {path.stem: path for one in folders for path in sorted(one.glob(f"*{SUFFIX}"))}
 
 
 class _OnceOnly(yaml.SafeLoader):
@@ -78,17 +96,38 @@ class _OnceOnly(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def _follows(problem: Mapping[str, Any], problems: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether a list is called too short only because what stands in it was refused."""
+    place = problem["loc"]
+    within = (other["loc"] for other in problems if other["loc"][: len(place)] == place)
+    return problem["type"] == "too_short" and any(other != place for other in within)
+
+
 def _explained(problem: Mapping[str, Any]) -> str:
     """Turn one pydantic error into `key: what is wrong`, with the valid choices where there are any."""
-    forms = {"OutcomeDate", "OutcomeClass", "OutcomeRule", "Multiclass"}
-    key = ".".join(str(part) for part in problem["loc"] if part not in forms)
+    place = problem["loc"]
+    if place[-1:] == ("[key]",) and problem["type"] == "string_type":
+        return f"{'.'.join(map(str, place[:-2]))}: the name {problem['input']} is no text to YAML; put it in quotes"
+    key = ".".join(str(part) for part in place if place[0] != "label" or part not in _LABEL_FORMS)
+    return f"{key}: {_said(problem, place)}".removeprefix(": ")
+
+
+def _said(problem: Mapping[str, Any], place: tuple[str | int, ...]) -> str:  # noqa: PLR0911 - one a kind of fault
+    given = problem["input"]
     match problem["type"]:
         case "extra_forbidden":
-            return f"{key}: unknown key; choose from {', '.join(_keys(problem['loc'][:-1]))}"
+            return f"unknown key; choose from {', '.join(_keys(place[:-1]))}"
         case "missing":
-            return f"{key}: missing"
-        case _:
-            return f"{key}: {problem['msg']}".removeprefix(": ").replace("Value error, ", "", 1)
+            return "missing"
+        case "string_type":
+            return "must be a text" + ("; put it in quotes" if isinstance(given, _SCALARS) else "")
+        case "tuple_type":
+            return f"must be a list, like [{given if isinstance(given, str) else 'a, b'}]"
+        case "dict_type":
+            return "must be a mapping of keys"
+        case "model_type":
+            return f"must be a mapping of keys; choose from {', '.join(_keys(place))}"
+    return str(problem["msg"]).replace("Value error, ", "", 1)
 
 
 def _keys(place: tuple[str | int, ...]) -> list[str]:
@@ -96,7 +135,8 @@ def _keys(place: tuple[str | int, ...]) -> list[str]:
     part: type[BaseModel] = UseCase
     for step in place:
         known = {field.alias or name: field for name, field in part.model_fields.items()}
-        named = getattr(model, str(step), known[str(step)].annotation if str(step) in known else None)
+        form = getattr(model, step) if step in _LABEL_FORMS and place[0] == "label" else None
+        named = known[str(step)].annotation if str(step) in known else form
         part = next((one for one in (named, *get_args(named)) if _is_part(one)), part)
     return sorted(field.alias or name for name, field in part.model_fields.items())
 

@@ -91,6 +91,34 @@ def parse_expression(text: str) -> Expression:
     return Expression(text, tuple(names))
 
 
+def parse_condition(text: str) -> Expression:
+    """Check that `text` answers yes or no, as a label's rule must, and return it ready to evaluate.
+
+    A count would pass for 1.0 or 0.0 where it happens to be one, and for a class of its own where it is more.
+
+    Raises:
+        ContractError: It is not arithmetic over column names, or a part of it is a number where yes or no is asked.
+    """
+    expression = parse_expression(text)
+    number = _number_asked(_parsed(text))
+    if number is not None:
+        part = ast.unparse(number)
+        raise ContractError(f"{text!r}: {part!r} gives a number, not yes or no; compare it, like '{part} > 0'")
+    return expression
+
+
+def _number_asked(node: ast.expr) -> ast.expr | None:
+    """Return the first part that gives a number where yes or no is asked; None where there is none."""
+    match node:
+        case ast.Compare():
+            return None
+        case ast.BoolOp(values=parts):
+            return next((found for found in map(_number_asked, parts) if found is not None), None)
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return _number_asked(operand)
+    return node
+
+
 def _check(node: ast.expr, text: str, names: dict[str, None], depth: int) -> None:
     if depth == 0:
         raise ContractError(f"{text!r} nests more than {DEEPEST} deep; take it apart")

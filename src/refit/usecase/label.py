@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from refit.errors import ContractError
-from refit.usecase.expression import parse_expression
+from refit.usecase.expression import parse_condition
 from refit.usecase.parsing import parse_rule
 from refit.usecase.part import Moment, Part, known_rule
 
@@ -72,9 +72,9 @@ class OutcomeRule(Part):
     @model_validator(mode="after")
     def _reads_declared_columns(self) -> Self:
         try:
-            names = parse_expression(self.bad_when).names
+            names = parse_condition(self.bad_when).names
         except ContractError as error:
-            raise ValueError(str(error)) from None
+            raise ValueError(f"bad_when: {error}") from None
         if unknown := [name for name in names if name not in self.columns]:
             raise ValueError(f"'bad_when' reads {', '.join(unknown)}; declare each under 'columns'")
         return self

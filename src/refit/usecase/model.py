@@ -1,9 +1,10 @@
 """One use case as its file declares it. Frozen; a key the model does not know is refused."""
 
+import math
 from functools import cached_property
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from refit.errors import ContractError
 from refit.usecase.expression import Expression, parse_expression
@@ -53,8 +54,8 @@ class Feature(Part):
     """One input of the model, or a value derived from several columns.
 
     It reads the column of its own name, or the one named in `column`. A value outside `min` and `max` or not among
-    `choices` is refused; a value in `unknown` counts as missing. `reason` is what an applicant is told where it spoke
-    most against them.
+    `choices` is refused; a value in `unknown` counts as missing. `reason` is what an applicant is told where its value
+    is known and spoke most against them.
     """
 
     type: Literal["number", "category"]
@@ -75,7 +76,7 @@ class Feature(Part):
     @field_validator("unknown", mode="before")
     @classmethod
     def _one_or_several(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
+        return (value,) if isinstance(value, (str, bool, int, float)) else value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -116,6 +117,19 @@ class InputColumn(Part):
     unit: str | None = None
 
 
+def _as_sent(value: object) -> object:
+    """Let pass what a request can hold: YAML makes true of a yes, and pydantic would make a 1 of that."""
+    if isinstance(value, bool):
+        raise ValueError(  # noqa: TRY004 - only a ValueError is pydantic's to tell
+            "true or false, where a number or a text belongs; put a text like 'yes' in quotes"
+        )
+    if value is not None and not isinstance(value, (int, float, str)):
+        raise ValueError("must be a number, a text or null; put a date in quotes")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("not a finite number")
+    return value
+
+
 class UseCase(Part):
     """One model's world. Read it from a file with `refit.usecase.catalogue`."""
 
@@ -140,12 +154,14 @@ class UseCase(Part):
     score: Score = Score()
     schedule: Annotated[str, Field(pattern=r"^\S+( \S+){4}$")] = "0 2 * * *"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 20
-    example: dict[str, float | str | None] = Field(default_factory=dict)
+    example: dict[str, Annotated[float | str | None, BeforeValidator(_as_sent)]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_label_and_its_day(self) -> Self:
         if (self.task == "multiclass") != isinstance(self.label, Multiclass):
             raise ValueError("task 'multiclass' and a label with 'classes' go together")
+        if self.task == "multiclass" and "scorecard" in self.learners:
+            raise ValueError("learners: scorecard tells good from bad only; take it out, or choose another")
         if self.event_time is None and isinstance(self.label, OutcomeDate):
             raise ValueError("label.within_months counts from the event: give 'event_time'")
         if self.event_time is None and self.split.by == "time":
@@ -194,6 +210,8 @@ class UseCase(Part):
         if taken := sorted(set(self.expressions) & {*barred, self.event_column}):
             raise ValueError(f"features: {', '.join(taken)}: a column already; give what is derived another name")
         named = dict.fromkeys([*self.features, *sorted(inputs), *self.protected, *self.label_columns])
+        if not all(name.strip() for name in named):
+            raise ValueError("features: a name is empty; give each feature and column the name it has in the source")
         if reserved := [name for name in named if name.startswith(RESERVED)]:
             raise ValueError(f"features: {', '.join(reserved)}: names that start with '_' belong to refit")
         return self

@@ -55,6 +55,15 @@ class ParseRule:
         text = cell.strip()
         return None if not text or text in unknown else self.parse(text)
 
+    def reads_itself(self, cell: str, unknown: tuple[str, ...] = ()) -> bool:
+        """Tell whether what a cell is read as, put in a cell again, is read as the same; some `match:` does not.
+
+        Raises:
+            ValueError: As `read` does.
+        """
+        value = self.read(cell, unknown)
+        return not isinstance(value, str) or self.read(value, unknown) == value
+
 
 def parse_rule(text: str) -> ParseRule:
     """Return the rule that `text` names, like `money` or `date:%d-%b-%y`.

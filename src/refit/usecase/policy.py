@@ -3,7 +3,7 @@
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from refit.usecase.part import Part
 
@@ -157,3 +157,13 @@ class Gate(Part):
     new_borrowers: Literal["warn", "refuse"] = "warn"
     bundle_mb_max: Annotated[float, Field(gt=0)] = 100
     latency_ms_max: Annotated[float, Field(gt=0)] = 100
+
+    @field_validator("floor")
+    @classmethod
+    def _can_be_reached(cls, floor: dict[Metric, float]) -> dict[Metric, float]:
+        for metric, value in floor.items():
+            if metric == "log_loss" and value < 0:
+                raise ValueError("log_loss is never below 0")
+            if metric != "log_loss" and not 0 <= value <= 1:
+                raise ValueError(f"{metric} lies from 0 to 1, and {value:g} does not")
+        return floor

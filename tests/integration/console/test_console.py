@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
-from flows.addresses import frame_url
+from flows.addresses import console_url, frame_url
 from flows.environment import environment
 from refit.loop.load import load_demo
 from refit.loop.nightly import nightly
@@ -25,10 +25,17 @@ TOKEN = "a token of some length"
 REFUSES = {"accept": "application/json"}
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+def free_port(host="127.0.0.1"):
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
         return probe.getsockname()[1]
+
+
+def has_ipv6():
+    try:
+        return socket.has_ipv6 and free_port("::1") > 0
+    except OSError:
+        return False
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +65,7 @@ def console(settings, log_name="console.log", **more):
             [sys.executable, "-m", "refit.console"], env=environment(settings) | more, stdout=output, stderr=output
         )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{settings.console_port}", timeout=120, trust_env=False) as client:
+        with httpx.Client(base_url=console_url(settings), timeout=120, trust_env=False) as client:
             end = time.monotonic() + 120
             while not is_up(client):
                 assert process.poll() is None, log.read_text()
@@ -101,8 +108,10 @@ def live(world):
         ("/models/{live}/trade-off", "Approval rate"),
         ("/compare?version={live}&version={live}", "What each looks at"),
         ("/releases", "promoted by the gate"),
+        ("/nights", "completed"),
         ("/drift", "credit_score"),
         ("/reports", "drift as of 2024-03-31"),
+        ("/reports?usecase=demo&day=2024-03-31", "drift as of 2024-03-31"),
         ("/reports/{report}", "sandbox"),
         ("/reports/{report}/html", "Dataset Drift"),
         ("/reports/{report}/json", '"columns"'),
@@ -211,6 +220,15 @@ def test_no_path_leads_out_of_the_store(world, path):
 
 def test_a_foreign_host_name_is_refused(client):
     assert client.get("/", headers={"host": "evil.example"}).status_code == 400
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no loopback of IPv6")
+def test_on_the_loopback_of_ipv6_it_answers_and_a_foreign_host_name_is_refused(world):
+    settings = Settings.model_validate(world.settings.model_dump() | {"console_port": free_port("::1"), "host": "::1"})
+    with console(settings, "console-ipv6.log") as client:
+        assert client.base_url.host == "::1"
+        assert client.get("/").status_code == 200
+        assert client.get("/", headers={"host": "evil.example"}).status_code == 400
 
 
 def test_off_loopback_it_refuses_to_start_without_a_token(world):

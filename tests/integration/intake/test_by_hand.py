@@ -63,6 +63,69 @@ def test_every_step_prints_one_json_object(refit, file):
     assert json.loads(out)["ingested"] == 0
 
 
+REFUSED = "C3,2003-06-03,2003-01-03,-77.25,$100,,home,,\nD4,2003-06-04,2003-01-04,-78.5,$100,,home,,\n"
+UNREAD = "E5,never,2003-01-05,79.75,much,,home,,\n"
+
+
+def test_a_use_case_without_rejects_says_so(refit, file):
+    refit("load", "loans", file(SOUND))
+    assert refit("rejects", "loans") == (0, "loans: no record was refused\n", "")
+    code, out, _ = refit("rejects", "loans", "--json")
+    assert (code, json.loads(out)) == (0, {"usecase": "loans", "n_rejected": 0, "n_sources": 0, "sources": []})
+
+
+def test_rejects_are_told_by_where_they_came_from_and_why_and_never_with_a_value(refit, file):
+    refit("load", "loans", file(SOUND + REFUSED + UNREAD))
+    refit("ingest", "loans", "--as-of", "2003-06-30")
+    code, out, err = refit("rejects", "loans")
+    lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert lines[0] == "loans: 3 records refused; a record can have more causes than one"
+    assert [line.split(",")[0].split("@")[0] for line in lines if not line.startswith("  ")][1:] == [
+        lines[1].split(",")[0],
+        "load of loans.csv",
+    ]
+    assert lines[1].startswith("ingest of batch ")
+    assert " as of 2003-06-30, " in lines[1]
+    assert lines[2] == "          2  amount: below 0"
+    assert lines[4:] == [
+        "          1  changed_at: not an ISO date  (line 6)",
+        "          1  income: not an amount of money  (line 6)",
+    ]
+    for value in ("77", "78", "79.75", "never", "much", "C3", "D4", "E5"):
+        assert value not in "".join(lines[2:3] + lines[4:]), value
+
+
+def test_rejects_are_one_json_object_and_their_keys_are_shown_only_where_asked_for(refit, file):
+    refit("load", "loans", file(SOUND + REFUSED))
+    refit("ingest", "loans")
+    code, out, _ = refit("rejects", "loans", "--json")
+    (one,) = json.loads(out)["sources"]
+    assert code == 0
+    assert (one["origin"], one["n"]) == ("ingest", 2)
+    assert one["causes"] == [{"column": "amount", "why": "below 0", "n": 2, "places": []}]
+    (one,) = json.loads(refit("rejects", "loans", "--json", "--show-keys")[1])["sources"]
+    assert one["causes"][0]["places"] == ["C3", "D4"]
+    assert "(C3, D4)" in refit("rejects", "loans", "--show-keys")[1]
+
+
+def test_rejects_can_be_asked_for_as_of_a_day_and_of_one_file(refit, file):
+    refit("load", "loans", file(SOUND + REFUSED + UNREAD))
+    refit("ingest", "loans", "--as-of", "2003-06-03")
+    refit("ingest", "loans", "--as-of", "2003-06-04")
+
+    def told(*options):
+        found = json.loads(refit("rejects", "loans", "--json", *options)[1])
+        return found["n_rejected"], found["n_sources"], [one["origin"] for one in found["sources"]]
+
+    assert told() == (3, 3, ["ingest", "ingest", "load"])
+    assert told("--as-of", "2003-06-03") == (1, 1, ["ingest"])
+    assert told("--source", "loans.csv") == (1, 1, ["load"])
+    assert told("--source", "%") == (0, 0, [])
+    assert told("--limit", "1") == (3, 3, ["ingest"])
+    assert "and 2 older loads and ingests" in refit("rejects", "loans", "--limit", "1")[1]
+
+
 def test_a_file_whose_name_looks_like_markup_is_loaded(refit, file):
     assert refit("load", "loans", file(SOUND, "[bold]loans[].csv"))[0] == 0
 
@@ -94,7 +157,11 @@ def test_a_file_that_is_not_there_is_exit_code_3(refit, tmp_path):
     assert "no such file" in err
 
 
-@pytest.mark.parametrize("command", [["ingest", "cards"], ["load", "cards", "x.csv"], ["status", "cards"]], ids=str)
+@pytest.mark.parametrize(
+    "command",
+    [["ingest", "cards"], ["load", "cards", "x.csv"], ["status", "cards"], ["rejects", "cards"]],
+    ids=str,
+)
 def test_an_unknown_use_case_is_exit_code_2_and_names_those_there_are(refit, command):
     code, _, err = refit(*command)
     assert code == 2

@@ -225,6 +225,7 @@ TYPED = {
     "bigint key": ("id bigint", 2**53 + 1, "_key", "9007199254740993"),
     "uuid key": ("id uuid", "12345678-1234-1234-1234-123456789012", "_key", "12345678-1234-1234-1234-123456789012"),
     "numeric": ("amount numeric(30,10)", "10.25", "amount", 10.25),
+    "numeric of as many digits as a float never holds": ("amount numeric(400,2)", "1e-2", "amount", 0.01),
     "integer": ("amount integer", 7, "amount", 7.0),
     "smallint": ("amount smallint", 7, "amount", 7.0),
     "real": ("amount real", 0.5, "amount", 0.5),
@@ -457,12 +458,54 @@ def test_the_right_to_select_is_enough(world, declare, table, reader):
         limited.source.put("source.cards", [("id", "text")], Filing("id", "id"), iter([]))
 
 
-def test_without_the_right_to_select_the_contract_says_so(world, declare, table, reader, sql):
+RIGHTS = {
+    "none": (
+        "REVOKE SELECT ON source.loans FROM reader",
+        r"may not read source\.loans: .*GRANT SELECT ON source\.loans",
+    ),
+    "none on the schema": ("REVOKE USAGE ON SCHEMA source FROM reader", r"GRANT USAGE ON SCHEMA source"),
+    "to write alone": (
+        "REVOKE SELECT ON source.loans FROM reader; GRANT INSERT ON source.loans TO reader",
+        r"GRANT SELECT ON source\.loans",
+    ),
+    "on some columns": (
+        "REVOKE SELECT ON source.loans FROM reader; GRANT SELECT (id, changed_at) ON source.loans TO reader",
+        r"may not read asked_on, amount, .*, lost_on of source\.loans: GRANT SELECT",
+    ),
+}
+
+
+@pytest.mark.parametrize(("rights", "why"), RIGHTS.values(), ids=RIGHTS)
+def test_without_the_right_to_select_the_contract_says_so(world, declare, table, reader, sql, rights, why):
     table("a")
-    sql("REVOKE SELECT ON source.loans FROM reader; GRANT SELECT (id, changed_at) ON source.loans TO reader")
+    sql(rights)
     limited = World(world.settings, world.ledger, Source(reader), world.lake, world.reports)
-    with pytest.raises(ContractError, match="has no column"):
+    with pytest.raises(ContractError, match=why):
         ingest(limited, declare(), DAY)
+
+
+def test_the_right_to_select_the_columns_of_the_contract_is_enough(world, declare, table, reader, sql):
+    table("a")
+    sql("ALTER TABLE source.loans ADD secret text; REVOKE SELECT ON source.loans FROM reader")
+    sql(
+        "GRANT SELECT (id, changed_at, asked_on, amount, income, region, purpose, sex, lost_on)"
+        " ON source.loans TO reader"
+    )
+    limited = World(world.settings, world.ledger, Source(reader), world.lake, world.reports)
+    assert ingest(limited, declare(), DAY).n_records == 1
+
+
+def test_a_materialized_view_is_read_as_a_table_is(world, declare, table, sql):  # noqa: ARG001 - the table is there
+    sql("ALTER TABLE source.loans RENAME TO kept; ALTER TABLE source.kept ALTER amount TYPE numeric(12, 2)")
+    sql("CREATE MATERIALIZED VIEW source.loans AS SELECT * FROM source.kept")
+    usecase = declare()
+    taken = []
+    for key in ("a", "b"):
+        sql(INSERT.replace("loans", "kept"), key, "2003-06-01", "2003-01-01", 10.25, None)
+        sql("REFRESH MATERIALIZED VIEW source.loans")
+        taken.append(ingest(world, usecase, DAY).n_records)
+    assert taken == [1, 1]
+    assert seen(world, usecase)["amount"].tolist() == [10.25, 10.25]
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2"])

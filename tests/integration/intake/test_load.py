@@ -65,6 +65,16 @@ def test_a_file_is_loaded_taken_in_and_seen(world, declare, file, sql):
     assert found["region"].isna().tolist() == [False, True]
 
 
+def test_a_key_that_differs_in_a_blank_alone_replaces_nobody(world, declare, file, sql):
+    usecase = declare()
+    assert loaded(world, usecase, file(SOUND)) == (2, 0, 0, 0)
+    blanks = ROW.replace("A1", " A1") + "\n" + ROW.replace("A1", "\u00a0A1")
+    assert loaded(world, usecase, file(f"{HEADER}\n{blanks}\n")) == (2, 0, 0, 0)
+    assert [row[0] for row in table(sql)] == [" A1", "A1", "B2", "\u00a0A1"]
+    ingest(world, usecase, DAY)
+    assert set(asof.read(world, usecase, DAY).frame["_key"]) == {" A1", "A1", "B2", "\u00a0A1"}
+
+
 def test_loading_twice_changes_nothing(world, declare, file, sql):
     usecase, path = declare(), file(SOUND + "C3,never,2003-01-01,1,1,,,,,\n")
     assert loaded(world, usecase, path) == (2, 0, 0, 1)

@@ -17,6 +17,10 @@ A = "A,2003-06-01,2003-01-01,10,$100,north,car,f,"
 B = "B,2003-06-02,2003-01-02,20,$100,,home,,"
 EARLY = "C,2003-05-01,2003-01-03,30,$100,,home,,"
 BAD = "D,2003-05-02,2003-01-03,-1,$100,,home,,"
+TABLE = (
+    "CREATE SCHEMA source; CREATE TABLE source.loans (id text, changed_at {}, asked_on date, amount float8,"
+    " income text, region text, purpose text, sex text, lost_on date)"
+)
 
 
 @pytest.fixture
@@ -117,8 +121,7 @@ def test_a_load_that_fails_leaves_the_next_ingest_nothing_to_find(world, declare
 
 def test_a_record_committed_late_is_found_while_it_may_settle(world, declare, sql):
     usecase = declare({"source.settle_minutes": 60})
-    sql("CREATE SCHEMA source; CREATE TABLE source.loans (id text, changed_at timestamptz, asked_on date,"
-        " amount float8, income text, region text, purpose text, sex text, lost_on date)")  # fmt: skip
+    sql(TABLE.format("timestamptz"))
     insert = "INSERT INTO source.loans VALUES (%s, %s, '2003-01-01', 10, '$1', NULL, 'car', 'f', NULL)"
     noon = datetime(2003, 6, 1, 12, tzinfo=UTC)
     sql(insert, "b", noon)
@@ -128,6 +131,74 @@ def test_a_record_committed_late_is_found_while_it_may_settle(world, declare, sq
     assert [ingest(world, usecase, DAY).n_records for _ in range(3)] == [1, 0, 0]
     assert sorted(frame(world, usecase).index) == ["a", "b"]
     assert world.ledger.watermark("loans") == (noon, "b")
+
+
+@pytest.fixture
+def write(sql):
+    """Make the lender's table, with the day alone of each change, and write rows into it."""
+    sql(TABLE.format("date"))
+
+    def written(key: str, day: int, amount: float = 10) -> None:
+        values = (key, f"2003-06-{day:02}", amount)
+        sql("INSERT INTO source.loans VALUES (%s, %s, '2003-01-01', %s, '$1', NULL, 'car', 'f', NULL)", *values)
+
+    return written
+
+
+def night(day: int, hour: int = 2) -> datetime:
+    return datetime(2003, 6, day, hour, tzinfo=UTC)
+
+
+def test_what_a_day_brings_after_its_night_comes_in_the_next_one_and_nothing_of_the_day_after_it(world, declare, write):
+    """`b` was there at night; `a` sorts before it, and bears the same date."""
+    usecase = declare()
+    write("b", 10)
+    write("early", 11)
+    assert ingest(world, usecase, night(10)).n_records == 1
+    write("a", 10)
+    write("of the day before", 9)
+    assert sorted(frame(world, usecase, night(10)).index) == ["b"]
+    assert [ingest(world, usecase, night(11)).n_records for _ in range(2)] == [3, 0]
+    assert sorted(frame(world, usecase, night(11)).index) == ["a", "b", "early", "of the day before"]
+    assert world.ledger.watermark("loans") == (night(11, 0), "early")
+
+
+def test_a_record_that_changes_twice_on_one_day_is_followed_each_time(world, declare, write, sql):
+    usecase = declare()
+    write("a", 10, 1)
+    seen = []
+    for hour, amount in enumerate((1, 2, 1, 2)):
+        sql("UPDATE source.loans SET amount = %s", amount)
+        assert [ingest(world, usecase, night(10, hour)).n_records for _ in range(2)] == [1, 0]
+        seen.append(frame(world, usecase)["amount"]["a"])
+    assert seen == [1, 2, 1, 2]
+
+
+def test_two_rows_of_one_key_and_one_date_come_once_each(world, declare, write):
+    usecase = declare()
+    write("a", 10, 1)
+    write("a", 10, 2)
+    assert [ingest(world, usecase, night(10)).n_records for _ in range(3)] == [2, 0, 0]
+    write("a", 10, 3)
+    assert [ingest(world, usecase, night(11)).n_records for _ in range(3)] == [1, 0, 0]
+    assert frame(world, usecase)["amount"].to_dict() == {"a": 3}
+
+
+@pytest.mark.parametrize("settle", [0, 1], ids=["a date", "a date that settles"])
+def test_before_the_first_day_of_the_calendar_nothing_is_looked_for(world, declare, write, sql, settle):
+    usecase = declare({"source.settle_minutes": settle})
+    write("a", 10)
+    sql("UPDATE source.loans SET changed_at = '0001-01-01', asked_on = '0001-01-01'")
+    assert [ingest(world, usecase, night(11)).n_records for _ in range(2)] == [1, 0]
+
+
+def test_a_moment_of_a_date_settles_by_the_whole_day_it_stands_for(world, declare, write):
+    """Four days and a half before the watermark is noon: what bears that date may have come after it."""
+    usecase = declare({"source.settle_minutes": 60 * 108})
+    write("b", 10)
+    ingest(world, usecase, night(11))
+    write("a", 5)
+    assert ingest(world, usecase, night(11)).n_records == 1
 
 
 @pytest.fixture
@@ -247,8 +318,7 @@ def test_a_date_moved_before_all_that_is_looked_at_again_is_followed_back(world,
 
 def test_where_a_key_stands_several_times_its_newest_version_counts_whenever_an_older_is_committed(world, declare, sql):
     usecase = declare({"source.settle_minutes": 60 * 24 * 30})
-    sql("CREATE SCHEMA source; CREATE TABLE source.loans (id text, changed_at timestamptz, asked_on date,"
-        " amount float8, income text, region text, purpose text, sex text, lost_on date)")  # fmt: skip
+    sql(TABLE.format("timestamptz"))
     insert = "INSERT INTO source.loans VALUES ('a', %s, '2003-01-01', %s, '$1', NULL, 'car', 'f', NULL)"
     taken = []
     for day, amount in ((1, 1), (5, 5), (4, 4)):

@@ -82,7 +82,7 @@ def test_blocked_data_is_told_with_its_reasons_and_nothing_is_trained(heard, use
     assert night.monitored.decision.action == "block"
     [alert] = alerts(told[1])
     assert (alert["kind"], alert["as_of"]) == ("data_blocked", later.isoformat())
-    assert "refused by the contract" in " ".join(alert["reasons"])
+    assert "refused by the contract, most often for amount: below " in " ".join(alert["reasons"])
     assert heard.ledger.live("demo").version == champion
     assert night.retrained is None
 

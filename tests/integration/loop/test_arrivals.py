@@ -8,6 +8,7 @@ from refit.loop import asof
 from refit.loop.arrivals import arrivals
 from refit.loop.ingest import ingest
 from refit.loop.monitor import monitor
+from refit.store.rows import DecisionRow
 from tests.integration.conftest import run
 from tests.unit.usecase.declared import usecase as declared
 
@@ -49,7 +50,8 @@ def counted(world, usecase):
 
     def of(day: int, last=None) -> tuple[int, int]:
         ingest(world, usecase, night(day))
-        return arrivals(world, usecase, last, asof.read(world, usecase, night(day)).frame, night(day))
+        found = arrivals(world, usecase, last, asof.read(world, usecase, night(day)).frame, night(day))
+        return len(found.keys), found.n_refused
 
     return of
 
@@ -115,3 +117,58 @@ def test_since_a_decision_a_record_that_came_twice_is_one(world, usecase, counte
     put(4, SOUND, "late")
     assert counted(4, last) == (3, 1)
     assert counted(2, last) == (2, 0)
+
+
+@pytest.fixture
+def looked(world, usecase, monkeypatch):
+    """Take in a night and decide; `meanwhile` comes to pass before the decision is kept."""
+
+    def of(day: int, meanwhile=lambda: None):
+        ingest(world, usecase, night(day))
+        keep = type(world.ledger).record_decision
+
+        def late(ledger, decision) -> None:
+            meanwhile()
+            keep(ledger, decision)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(type(world.ledger), "record_decision", late)
+            monitor(world, usecase, night(day))
+        return world.ledger.last_decision("loans", night(day))
+
+    return of
+
+
+def test_a_batch_taken_in_while_a_decision_is_made_is_new_to_the_next_one(world, usecase, counted, put, looked):
+    put(1, SOUND, *keys("sound", 12))
+
+    def by_hand() -> None:
+        put(1, SOUND, *keys("t", 14))
+        put(1, BROKEN, *keys("unsound", 6))
+        assert ingest(world, usecase, night(1)).n_rejected == 6
+
+    last = looked(1, by_hand)
+    assert counted(2, last) == (14, 6)
+    assert looked(2).action == "block"
+
+
+def test_what_was_taken_in_before_a_decision_and_arrived_after_its_day_is_new_with_its_refusals(
+    world, usecase, counted, put, looked
+):
+    put(1, SOUND, *keys("sound", 12))
+    ingest(world, usecase, night(1))
+    put(3, SOUND, "a")
+    put(3, BROKEN, "b")
+    ingest(world, usecase, night(3))
+    last = looked(1)
+    assert [counted(day, last) for day in (2, 3)] == [(0, 0), (1, 1)]
+
+
+def test_a_decision_without_a_snapshot_is_followed_by_what_was_taken_in_after_it(world, usecase, counted, put):
+    put(1, SOUND, *keys("sound", 12))
+    ingest(world, usecase, night(1))
+    world.ledger.record_decision(DecisionRow(usecase="loans", as_of=night(1), action="none", reasons=(), n_new=12))
+    last = world.ledger.last_decision("loans", night(1))
+    assert counted(1, last) == (0, 0)
+    put(2, SOUND, "a")
+    assert counted(2, last) == (1, 0)

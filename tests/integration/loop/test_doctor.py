@@ -2,6 +2,7 @@
 
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -18,6 +19,7 @@ from refit.loop.wiring import now, open_world
 from refit.release.bento import bento_path
 from refit.settings import Settings
 from refit.store.rows import DecisionRow, RunRow
+from refit.store.source import Source
 from tests.integration.conftest import TEMPLATE, other_database, run
 from tests.integration.loop.conftest import FIRST
 
@@ -90,6 +92,17 @@ def test_a_source_that_lost_a_column_is_wrong_and_the_column_is_named(world, dat
     finally:
         run(database, "ALTER TABLE source.demo_loans RENAME COLUMN earnings TO income")
     assert (found.state, "income" in found.seen) == ("wrong", True)
+
+
+def test_a_source_that_may_not_be_read_is_wrong_and_the_right_is_named(world, database):
+    run(database, "CREATE ROLE outsider LOGIN PASSWORD 'outside'")
+    own = database.partition("://")[2].partition("@")[0]
+    limited = replace(world, source=Source(database.replace(own, "outsider:outside")))
+    try:
+        found = findings(limited)["demo: source"]
+    finally:
+        run(database, "DROP ROLE outsider")
+    assert (found.state, "GRANT SELECT ON source.demo_loans" in found.seen) == ("wrong", True)
 
 
 def test_a_batch_that_is_gone_from_the_lake_is_wrong_and_named(world):

@@ -51,9 +51,9 @@ def test_a_search_that_was_cut_off_goes_on_and_its_file_goes_once_the_model_is_k
         raise OutageError("cut off")
 
     monkeypatch.setattr("refit.loop.retrain.judged", cut_off)
-    for _ in range(2):
+    for as_of in (FIRST, FIRST + timedelta(milliseconds=500)):  # as without --as-of: another moment each time
         with pytest.raises(OutageError):
-            retrain(world, demo, FIRST, search=searched)
+            retrain(world, demo, as_of, search=searched)
     assert tried[0] == tried[1] >= 1
     monkeypatch.undo()
     retrain(world, demo, FIRST, search=searched)

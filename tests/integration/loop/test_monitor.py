@@ -9,6 +9,9 @@ import pandas as pd
 import pytest
 
 from db.simulator import simulate
+from flows.pictures import psi_picture
+from refit.console.history import history
+from refit.console.metrics import exposition
 from refit.errors import ContractError
 from refit.loop.ingest import ingest
 from refit.loop.load import load_demo, load_frame
@@ -97,8 +100,9 @@ def test_a_feature_taken_out_of_the_file_still_belongs_to_the_champion(world, us
         monitor(world, without, NIGHTS[1])
 
 
-def test_live_requests_and_answers_are_compared_and_told(world, usecase, champion):
-    inputs = applications(600, seed=4)[list(usecase.inputs)].astype(object)
+def keep_requests(world, usecase, champion: str, n: int = 600) -> None:
+    """Keep requests of the day before the first night whose income is twelve times that of the book."""
+    inputs = applications(n, seed=4)[list(usecase.inputs)].astype(object)
     records = inputs.where(inputs.notna(), None).to_dict("records")
     rows = [
         PredictionRow(
@@ -116,6 +120,10 @@ def test_live_requests_and_answers_are_compared_and_told(world, usecase, champio
         for r in records
     ]
     world.ledger.keep_predictions(rows)
+
+
+def test_live_requests_and_answers_are_compared_and_told(world, usecase, champion):
+    keep_requests(world, usecase, champion)
     told = night(world, usecase, NIGHTS[0], applications(900, seed=1))
     live = [reason for reason in told.decision.reasons if reason.code == "live_drift"]
     assert "income" in {reason.column for reason in live}
@@ -125,3 +133,18 @@ def test_live_requests_and_answers_are_compared_and_told(world, usecase, champio
     report = world.ledger.reports("demo")[0]
     content = json.loads(world.reports.read(report.path_json))
     assert "score" not in content["not_drawn"]
+
+
+def test_live_requests_are_kept_of_a_night_without_new_records_and_no_page_misses_the_rest(world, usecase, champion):
+    keep_requests(world, usecase, champion)
+    told = monitor(world, usecase, NIGHTS[0])
+    assert told.decision.reasons[0].code == "nothing_new"
+    kept = world.ledger.last_decision("demo", NIGHTS[0])
+    assert list(kept.drift) == ["live"]
+    assert kept.drift["live"]["n_current"] == 600
+    assert history([kept], usecase.drift).runs == ()
+    assert psi_picture([kept], 0.1, 0.25) is None
+    assert (
+        'refit_last_decision{action="none",use_case="demo"} 1.0'
+        in exposition(world.ledger, ["demo"], NIGHTS[0]).decode()
+    )

@@ -89,18 +89,22 @@ def test_what_was_never_judged_cannot_be_overridden(world, strict):
         release(world, strict, "demo-20240101-000000000000", FIRST, override=OVERRIDE)
 
 
-def test_nobody_releases_a_model_that_answers_other_than_in_training(world, strict, refused):
+def test_nobody_releases_a_model_that_is_not_shown_to_answer_as_in_training(world, strict, refused):
     last = world.ledger.verdicts("demo")[0]
     checks = [
-        {**check, "outcome": "fail"} if check["name"] == "train and serve agree" else check for check in last.checks
+        {**check, "outcome": "fail", "why": "no golden record for want of grade"}
+        if check["name"] == "train and serve agree"
+        else check
+        for check in last.checks
     ]
     world.ledger.record_verdict(
         VerdictRow(
             usecase="demo", challenger=refused, champion=None, outcome="refuse", checks=tuple(checks), as_of=FIRST
         )
     )
-    with pytest.raises(ReleaseError, match="no override is possible"):
+    with pytest.raises(ReleaseError, match="no override is possible") as error:
         release(world, strict, refused, FIRST, override=OVERRIDE)
+    assert "is not shown to answer in service as in training: no golden record for want of grade" in str(error.value)
     assert world.ledger.live("demo") is None
     assert world.ledger.overrides("demo") == []
 

@@ -216,6 +216,41 @@ def test_rejects_are_counted_and_listed_by_where_they_came_from(ledger):
     assert [one.place for one in ledger.rejects("sba", 2, origin="load")] == ["6", "5"]
 
 
+def test_rejects_are_summed_up_by_load_and_ingest_and_in_each_by_cause(ledger):
+    below, missing = {"column": "GrAppv", "why": "below 0"}, {"column": "", "why": "a quote left open"}
+    ledger.record_rejects(reject(origin="load", source="loans.csv", place=f"line {n}", as_of=None) for n in range(9))
+    ledger.record_rejects(
+        [reject(place="1", reasons=(below, missing)), reject(place="2", reasons=(missing,)), reject(reasons=())]
+    )
+    newest, oldest = ledger.refusals("sba")
+    assert (newest.origin, newest.source, newest.as_of, newest.n) == ("ingest", "a" * 64, DAY, 3)
+    assert (oldest.origin, oldest.source, oldest.as_of, oldest.n) == ("load", "loans.csv", None, 9)
+    assert [(str(one), one.n, one.places) for one in ledger.causes_of("sba", newest)] == [
+        ("a quote left open", 2, ("1", "2")),
+        ("GrAppv: below 0", 1, ("1",)),
+    ]
+    (cause,) = ledger.causes_of("sba", oldest)
+    assert (cause.n, cause.places) == (9, tuple(f"line {n}" for n in range(5)))
+    assert ledger.refusals("demo") == []
+    assert ledger.refusals("sba", DAY) == [newest]
+    assert ledger.refusals("sba", source="loans") == [oldest]
+
+
+def test_the_commonest_causes_of_batches_count_a_record_once_however_often_it_came(ledger):
+    ledger.acknowledge(batch(), [reject(place="18"), reject(place="19"), reject(place=""), reject(place="")])
+    missing = ({"column": "NAICS", "why": "missing"},)
+    later = batch(sha256="b" * 64, watermark_at=DAY + timedelta(days=1))
+    ledger.acknowledge(later, [reject(place="18"), reject(place="18", reasons=missing)])
+    ledger.record_rejects([reject(origin="load", place="line 2")])
+    first, second = ledger.batches("sba")
+    assert [(str(one), one.n) for one in ledger.causes([first, second], 3)] == [
+        ("GrAppv: below 0", 4),
+        ("NAICS: missing", 1),
+    ]
+    assert [(str(one), one.n) for one in ledger.causes([second], 1)] == [("GrAppv: below 0", 1)]
+    assert ledger.causes([], 3) == ()
+
+
 AWKWARD = 'tab\t quote" backslash\\ dot\\. newline\n return\r null \\N é 中 😀'
 
 

@@ -97,6 +97,11 @@ def test_a_batch_of_many_bad_records_gets_an_answer_that_can_be_read(browser):
     assert fields[-1] == {"field": "body", "why": "9000 more problems"}
 
 
+def test_a_batch_with_as_many_problems_as_are_told_tells_each(browser):
+    fields = browser.ask("POST", "/predict/batch", json=[{}] * 1000).json()["error"]["fields"]
+    assert [field["record"] for field in fields] == list(range(1000))
+
+
 @pytest.mark.parametrize(
     ("path", "body", "why"),
     [

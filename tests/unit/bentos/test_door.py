@@ -12,7 +12,7 @@ import pytest
 from bentos import predicting
 from bentos.desk import Desk
 from bentos.door import Door, is_home, well_formed
-from bentos.spool import SpoolFullError
+from bentos.spool import Spool, SpoolFullError
 from refit.errors import ContractError
 from refit.scoring.keys import Keys
 from tests.unit.bentos import conftest as toy
@@ -57,6 +57,30 @@ def test_without_a_valid_key_nothing_is_answered_not_even_here(headers, path):
     assert refused.headers["www-authenticate"] == 'Bearer realm="refit"'
     assert KEY not in refused.text
     assert counted(asked, 'refit_predictions_total{status="unauthorized"') == 1
+
+
+@pytest.mark.parametrize("name", ["X-API-Key", "Authorization"])
+@pytest.mark.parametrize(
+    "given",
+    [(KEY, "another"), ("another", KEY), (KEY, ""), ("", KEY), (KEY, KEY), (KEY, NEXT)],
+    ids=["good, bad", "bad, good", "good, empty", "empty, good", "the same", "both good"],
+)
+def test_a_header_with_a_key_that_stands_twice_lets_nobody_in(name, given):
+    asked = browser(keys=Keys.of(f"{KEY},{NEXT}"))
+    pairs = [(name, f"Bearer {key}" if name == "Authorization" else key) for key in given]
+    for headers in (pairs, [pairs[0], ("Accept-Language", "de"), pairs[1]]):
+        assert asked.ask("POST", "/predict", json=GOOD, headers=headers).status_code == 401
+
+
+def test_other_headers_may_stand_twice():
+    pairs = [("X-API-Key", KEY), ("Accept", "text/plain"), ("Accept", "application/json"), ("X-Request-ID", "r1")]
+    answered = browser("203.0.113.9", keys=Keys.of(KEY)).ask("POST", "/predict", json=GOOD, headers=pairs)
+    assert (answered.status_code, answered.headers["x-request-id"]) == (200, "r1")
+
+
+def test_a_request_with_two_names_gets_one_of_its_own():
+    named_twice = browser().ask("GET", "/model", headers=[("X-Request-ID", "r1"), ("X-Request-ID", "r2")])
+    assert uuid.UUID(named_twice.headers["x-request-id"])
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz"])
@@ -249,6 +273,16 @@ def test_what_cannot_be_written_down_is_not_answered_and_readiness_says_so(path)
     assert counted(asked, "refit_log_full") == 1
     assert counted(asked, 'refit_predictions_total{status="refused"') == 1
     kept.full = False
+    assert asked.ask("GET", "/readyz").status_code == 200
+
+
+def test_a_batch_that_could_never_be_written_down_is_told_so_and_not_to_come_again(tmp_path):
+    asked = browser(decisions=Spool(tmp_path / "spool", 10_000))
+    refused = asked.ask("POST", "/predict/batch", json=[GOOD] * 100)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "too_large")
+    assert "REFIT_SPOOL_MB" in refused.json()["error"]["message"]
+    assert "retry-after" not in refused.headers
+    assert asked.ask("POST", "/predict/batch", json=[GOOD] * 10).status_code == 200
     assert asked.ask("GET", "/readyz").status_code == 200
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bentos import spool as module
+from bentos.answers import RefusalError
 from bentos.spool import Spool, SpoolFullError
 from refit.store.segments import segments
 
@@ -201,10 +202,64 @@ def test_two_generations_share_the_bound(folder):
 
 def test_a_batch_is_kept_as_a_whole_or_not_at_all(folder):
     spool = Spool(folder, 200_000)
+    spool.append([entry(number) for number in range(1_000)])
+    before = spool.bytes
+    assert 100_000 > before > 50_000
     with pytest.raises(SpoolFullError):
+        spool.append([entry(number) for number in range(2_000)])
+    assert len(kept(folder)) == 1_000
+    assert spool.bytes == before
+    spool.close()
+
+
+def moved(folder: Path) -> None:
+    """Do as the mover does once all stands in Postgres: what its writer has left is deleted, the rest is noted."""
+    for segment in segments(folder):
+        abandoned, part = segment.abandoned(), segment.read()
+        if abandoned:
+            segment.delete()
+        else:
+            segment.note(part.ends_at, part.total)
+
+
+def test_a_batch_that_takes_most_of_the_spool_leaves_its_room_to_the_next_one(folder):
+    spool = Spool(folder, 200_000)
+    for _ in range(3):
+        spool.append([entry(number) for number in range(2_000)])
+        assert spool.bytes > 100_000
+        moved(folder)
+        assert spool.bytes == 0
+    spool.close()
+
+
+def test_a_refused_batch_lets_go_of_a_segment_past_its_time_so_that_there_is_room_for_it_soon(folder, monkeypatch):
+    spool = Spool(folder, 200_000)
+    spool.append([entry(number) for number in range(600)])
+    moved(folder)
+    assert 0 < spool.bytes < module.SMALLEST_SEGMENT
+    later = time.monotonic() + module.SEGMENT_SECONDS
+    monkeypatch.setattr(module.time, "monotonic", lambda: later)
+    large = [entry(number) for number in range(2_400)]
+    with pytest.raises(SpoolFullError):
+        spool.append(large)
+    moved(folder)
+    assert (spool.bytes, spool.backlog) == (0, 0)
+    spool.append(large)
+    assert spool.backlog == len(large)
+    spool.close()
+
+
+def test_what_all_of_the_spool_could_not_hold_is_refused_for_good_and_names_the_bound(folder):
+    spool = Spool(folder, 200_000)
+    with pytest.raises(RefusalError) as refused:
         spool.append([entry(number) for number in range(10_000)])
-    assert kept(folder) == []
-    assert spool.bytes == 0
+    told = refused.value.answer
+    assert (told.status, told.headers, refused.value.code) == (413, (), "too_large")
+    assert b"REFIT_SPOOL_MB bounds it to 200000" in told.body
+    assert b"send fewer records at once" in told.body
+    assert not spool.full
+    spool.append([entry()])
+    assert len(kept(folder)) == 1
     spool.close()
 
 

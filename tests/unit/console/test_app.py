@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,12 @@ from tests.unit.console.fakes import FakeLedger, FakeReports, FakeScorer
 NOW = datetime(2026, 3, 17, 8, tzinfo=UTC)
 AS_OF = NOW - timedelta(days=3)
 PAGES = ["/", "/reports", "/healthz", "/nowhere"]
+
+
+def failed(usecase, message) -> RunRow:
+    result = {"error": {"kind": "OutageError", "message": message}}
+    times = {"as_of": AS_OF, "started_at": AS_OF, "finished_at": AS_OF}
+    return RunRow(usecase=usecase, kind="nightly", outcome="failed", result=result, **times)
 
 
 @pytest.fixture
@@ -97,8 +104,62 @@ def test_the_overview_says_what_is_live_what_was_decided_and_why(client, report)
         assert expected in page
 
 
-def test_the_overview_shows_a_use_case_that_never_ran(client):
-    assert "refit nightly sba" in client.get("/").text
+def test_a_use_case_that_nobody_loaded_is_no_failure_and_the_command_that_loads_it_is_named(ledger, reports):
+    app = create_app(ledger, reports, [find("sba")], FakeScorer(), now=lambda: NOW)
+    page = Browser(app).get("/").text
+    assert "Nothing taken in yet" in page
+    for command in ("refit load sba FILE", "refit nightly sba"):
+        assert f"<code>{command}</code>" in page
+    assert "source.sba_loans" in page
+    assert "fail" not in page
+    assert "No night has run yet" not in page
+
+
+def test_the_simulated_book_is_loaded_by_its_own_command(reports):
+    app = create_app(FakeLedger(kept_batches=set()), reports, [find("demo")], FakeScorer(), now=lambda: NOW)
+    assert "<code>refit demo</code>" in Browser(app).get("/").text
+
+
+def test_what_was_taken_in_by_hand_waits_for_its_first_night(ledger, reports):
+    ledger.kept_batches.add("sba")
+    app = create_app(ledger, reports, [find("demo"), find("sba")], FakeScorer(), now=lambda: NOW)
+    page = Browser(app).get("/").text
+    assert "No night has run yet" in page
+    assert "<code>refit nightly sba</code>" in page
+    assert "Nothing taken in yet" not in page
+
+
+def test_a_first_night_that_failed_before_it_took_anything_in_shows_both(client, ledger):
+    ledger.kept_runs.append(failed("sba", "Postgres at loans:5432 does not answer"))
+    page = client.get("/").text
+    assert "Nothing taken in yet. To load it: <code>refit load sba FILE</code>" in page
+    assert "Postgres at loans:5432 does not answer" in page
+
+
+def test_a_failed_night_says_why_and_its_message_cannot_become_markup(client, ledger):
+    ledger.kept_runs[:0] = [failed("demo", "table <b>x</b> lacks income & age"), failed("demo", "the disk is full")]
+    page = client.get("/").text
+    assert "table &lt;b&gt;x&lt;/b&gt; lacks income &amp; age" in page
+    assert '<td class="wrap" colspan="4">the disk is full</td>' in page
+    assert page.count('<span class="badge fail">failed</span>') == 2
+    assert "1,234, 5 refused" in page
+
+
+def test_a_night_that_had_nothing_to_do_says_so_and_is_no_failure(client, ledger):
+    why = "there is no table source.demo_loans yet; `refit load demo FILE` makes it"
+    ledger.kept_runs[:] = [replace(failed("demo", ""), outcome="completed", result={"ingested": 0, "nothing": why})]
+    page = client.get("/").text
+    assert f'<td class="wrap" colspan="4">{why}</td>' in page
+    assert "failed" not in page
+
+
+@pytest.mark.parametrize("error", [None, "x", {}, {"message": None}, {"kind": "OutageError"}])
+def test_a_failed_night_without_a_message_is_still_shown(client, ledger, error):
+    ledger.kept_runs[:] = [replace(failed("demo", ""), result={"error": error})]
+    page = client.get("/")
+    assert page.status_code == 200
+    assert '<span class="badge fail">failed</span>' in page.text
+    assert "colspan" not in page.text
 
 
 def test_the_list_of_reports_links_each(client, report):

@@ -14,6 +14,20 @@ from refit.errors import ContractError, DataError, OutageError, ReleaseError
 from tests.unit.flows.nights import AS_OF, INGESTED, RELEASED, VERSION, drift, monitored, retrained
 
 DAY = date(2026, 3, 17)
+NIGHT = ["nothing_yet", "catch_up", "ingest", "monitor"]
+FAULT = "a fault of refit's own; the log has the trace"
+STEPS = (
+    "nothing_yet",
+    "nothing_to_learn",
+    "find_request",
+    "catch_up",
+    "ingest",
+    "monitor",
+    "retrain",
+    "release",
+    "record",
+    "record_failed",
+)
 
 
 class FakeSteps:
@@ -46,7 +60,7 @@ def run(monkeypatch):
     @contextmanager
     def with_steps(**answers):
         fake = FakeSteps(**{"ingest": INGESTED, "release": RELEASED, **answers})
-        for name in ("find_request", "catch_up", "ingest", "monitor", "retrain", "release", "record", "record_failed"):
+        for name in STEPS:
             monkeypatch.setattr(steps, name, getattr(fake, name))
         for module in (nights, retrains):
             monkeypatch.setattr(module, "leave_summary", fake.summaries.append)
@@ -59,13 +73,27 @@ def run(monkeypatch):
 def test_a_quiet_night_ends_with_its_decision(run):
     with run(monitor=monitored("none")) as fake:
         assert nightly.fn("demo", DAY) == "none"
-    assert fake.names == ["catch_up", "ingest", "monitor", "record"]
+    assert fake.names == [*NIGHT, "record"]
+
+
+def test_a_night_of_a_use_case_that_nobody_has_loaded_does_nothing_and_says_so(run):
+    with run(nothing_yet="there is no table source.demo_loans yet") as fake:
+        assert nightly.fn("demo", DAY) == "none"
+    assert fake.names == ["nothing_yet"]
+    assert [account.nothing for account in fake.summaries] == ["there is no table source.demo_loans yet"]
+
+
+def test_a_retrain_of_a_use_case_with_nothing_in_it_does_nothing_and_says_so(run):
+    with run(nothing_to_learn="nothing was taken in yet") as fake:
+        assert retrain.fn("demo", DAY) == "none"
+    assert fake.names == ["nothing_to_learn"]
+    assert [account.nothing for account in fake.summaries] == ["nothing was taken in yet"]
 
 
 def test_what_an_earlier_night_promoted_goes_live_first(run):
     with run(catch_up=RELEASED, monitor=monitored("none")) as fake:
         nightly.fn("demo", DAY)
-    assert fake.names[0] == "catch_up"
+    assert fake.names[1] == "catch_up"
     assert fake.summaries[0].released is RELEASED
 
 
@@ -79,8 +107,8 @@ def test_nothing_is_trained_unless_it_was_decided(run, action):
 def test_a_promoted_challenger_is_released(run):
     with run(monitor=monitored("retrain"), retrain=retrained("promote")) as fake:
         nightly.fn("demo", DAY)
-    assert fake.names == ["catch_up", "ingest", "monitor", "retrain", "release", "record"]
-    assert dict(zip(("usecase", "version"), fake.asked[4][1], strict=False)) == {"usecase": "demo", "version": VERSION}
+    assert fake.names == [*NIGHT, "retrain", "release", "record"]
+    assert dict(zip(("usecase", "version"), fake.asked[5][1], strict=False)) == {"usecase": "demo", "version": VERSION}
 
 
 def test_a_refused_challenger_is_not_released_and_the_night_is_none_the_worse(run):
@@ -94,7 +122,7 @@ def test_a_refused_challenger_is_not_released_and_the_night_is_none_the_worse(ru
 def test_the_decision_says_how_to_train_and_is_handed_on(run, action, recalibrates):
     with run(monitor=monitored(action), retrain=retrained()) as fake:
         nightly.fn("demo", DAY)
-    assert fake.asked[3][2] == {"decision_id": "d-1", "recalibrate": recalibrates}
+    assert fake.asked[4][2] == {"decision_id": "d-1", "recalibrate": recalibrates}
 
 
 def test_the_night_is_kept_in_the_ledger_with_all_its_steps(run):
@@ -111,16 +139,15 @@ def test_the_night_is_kept_in_the_ledger_with_all_its_steps(run):
 def test_what_an_earlier_night_promoted_is_put_live_first(run):
     with run(catch_up=RELEASED, monitor=monitored("none")) as fake:
         nightly.fn("demo", DAY)
-    assert fake.names[0] == "catch_up"
+    assert fake.names[1] == "catch_up"
     assert fake.summaries[0].released == RELEASED
 
 
 def test_a_day_is_looked_at_to_its_end(run):
     with run(monitor=monitored()) as fake:
         nightly.fn("demo", DAY)
-    assert {args[-1] if name != "record" else args[0].as_of for name, args, _ in fake.asked} == {
-        datetime(2026, 3, 17, 23, 59, 59, 999999, tzinfo=UTC)
-    }
+    seen = {name: args[0].as_of if name == "record" else args[1] for name, args, _ in fake.asked}
+    assert seen == dict.fromkeys([*NIGHT, "record"], datetime(2026, 3, 17, 23, 59, 59, 999999, tzinfo=UTC))
 
 
 @pytest.mark.parametrize("flow", [nightly, retrain], ids=["nightly", "retrain"])
@@ -137,12 +164,40 @@ def test_without_a_day_it_looks_up_to_now(run):
     assert before <= fake.asked[0][1][1] <= datetime.now(UTC)
 
 
-@pytest.mark.parametrize("step", ["catch_up", "ingest", "monitor", "retrain", "release", "record"])
-def test_a_failure_is_told_in_the_summary_and_still_fails_the_run(run, step):
-    answers = {"monitor": monitored("retrain"), "retrain": retrained(), step: DataError("no labels have matured")}
-    with run(**answers) as fake, pytest.raises(DataError):
+@pytest.mark.parametrize("step", [*NIGHT, "retrain", "release", "record"])
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(DataError("no labels have matured"), "no labels have matured"), (RuntimeError("Ms Smith, 41"), FAULT)],
+    ids=["explained", "a fault of our own"],
+)
+def test_a_failure_is_told_in_the_summary_and_kept_in_the_ledger_and_still_fails_the_run(run, step, error, told):
+    answers = {"monitor": monitored("retrain"), "retrain": retrained(), step: error}
+    with run(**answers) as fake, pytest.raises(type(error)):
         nightly.fn("demo", DAY)
-    assert [account.stopped for account in fake.summaries] == ["no labels have matured"]
+    assert [account.stopped for account in fake.summaries] == [told]
+    name, (account, started_at, kept), _ = fake.asked[-1]
+    assert (name, account.usecase.name, kept) == ("record_failed", "demo", error)
+    assert started_at <= datetime.now(UTC)
+
+
+def test_a_night_that_fails_is_kept_even_where_its_summary_cannot_be_left(run, monkeypatch):
+    def away(_):
+        raise ConnectionError
+
+    with run(ingest=DataError("wrong")) as fake:
+        monkeypatch.setattr(nights, "leave_summary", away)
+        with pytest.raises(ConnectionError):
+            nightly.fn("demo", DAY)
+    assert fake.names[-1] == "record_failed"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [(DataError("one class only"), "one class only"), (RuntimeError("Ms Smith, 41"), FAULT)]
+)
+def test_a_retrain_that_fails_says_so_in_its_summary(run, error, told):
+    with run(retrain=error) as fake, pytest.raises(type(error)):
+        retrain.fn("demo", DAY)
+    assert [account.stopped for account in fake.summaries] == [told]
 
 
 def test_the_summary_links_the_report_of_this_run(run):
@@ -161,7 +216,7 @@ def test_an_unknown_use_case_fails_before_anything_is_done(run):
 def test_a_retrain_by_itself_releases_only_what_the_gate_promotes(run, outcome, names):
     with run(retrain=retrained(outcome)) as fake:
         assert retrain.fn("demo", DAY) == outcome
-    assert fake.names == names
+    assert fake.names == ["nothing_to_learn", *names]
     assert len(fake.summaries) == 1
 
 
@@ -202,7 +257,7 @@ def test_only_an_outage_is_tried_again(error, again):
     assert steps.an_outage(None, None, Failed(data=error)) is again
 
 
-@pytest.mark.parametrize("step", ["catch_up", "ingest", "monitor", "retrain", "release", "record"])
+@pytest.mark.parametrize("step", sorted({*STEPS} - {"record_failed"}))
 def test_every_step_is_tried_again_with_longer_and_longer_waits(step):
     task = getattr(steps, step)
     assert task.retry_condition_fn is steps.an_outage

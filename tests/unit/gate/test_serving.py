@@ -2,6 +2,7 @@ import dataclasses
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from refit.gate.judge import Evidence, judge
@@ -61,6 +62,35 @@ def test_a_golden_record_that_gets_another_probability_fails(made):
 
 def test_a_bundle_without_golden_records_fails(made):
     assert agreement(dataclasses.replace(made.bundle, golden=()), made.test).outcome == "fail"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said", "unsaid"),
+    [
+        (["grade"], ["grade (match:^([A-G])[0-9])", "say 'required: false'", "it is required"], ["state"]),
+        (["grade", "zip"], ["zip (match:zip ([0-9]+)), grade (match:^([A-G])[0-9])", "each is required"], ["state"]),
+        ([], ["no golden record"], ["required"]),
+    ],
+    ids=["one", "two", "none"],
+)
+@pytest.mark.parametrize("by", ["test", "vocabulary"])
+def test_what_keeps_every_record_from_being_sent_is_named_with_the_way_out(changed, said, unsaid, by):
+    unreadable = {
+        "grade": {"type": "category", "parse": "match:^([A-G])[0-9]", "required": True},
+        "zip": {"type": "category", "parse": "match:zip ([0-9]+)", "required": True},
+    }
+    features = usecase().model_dump(by_alias=True, exclude_none=True)["features"]
+    case = usecase(features=features | {name: unreadable[name] for name in changed}, learners=["logistic_regression"])
+    frame = book(1500)
+    frame["grade"] = pd.Categorical(np.resize(list("ABC"), len(frame)))
+    bundle, test = (found := train(frame, case, AS_OF, **MADE_WITH)).bundle, found.test
+    if not changed:
+        bundle = dataclasses.replace(bundle, golden=())
+    assert bundle.golden == ()
+    check = agreement(bundle, test if by == "test" else None)
+    assert check.outcome == "fail"
+    assert all(words in check.why for words in said)
+    assert not any(words in check.why for words in unsaid)
 
 
 def test_a_request_that_is_read_otherwise_than_the_frame_fails(made):

@@ -6,6 +6,7 @@ import pytest
 
 from refit.errors import DataError
 from refit.intake.loading import LONGEST_KEY, Seen, load_rows, table_columns
+from refit.intake.validate import Reason
 from tests.unit.usecase.declared import usecase
 
 LOADED = datetime(2004, 1, 1, 12, tzinfo=UTC)
@@ -101,8 +102,30 @@ def test_what_the_contract_forbids_but_parses_is_the_lenders_to_hold():
 def test_the_first_of_a_key_counts_over_the_whole_file():
     seen = Seen()
     assert load({"id": "a"}, {"id": "b"}, {"id": "a"}, seen=seen).refused.keys() == {2}
-    assert load({"id": " b "}, {"id": "c"}, seen=seen).refused.keys() == {0}
+    assert load({"id": "b"}, {"id": "c"}, seen=seen).refused.keys() == {0}
     assert seen.keys == {"a", "b", "c"}
+
+
+def test_keys_that_differ_in_a_blank_are_two_and_one_of_blanks_is_missing():
+    told = ["A1", "A1 ", "\u00a0A2", " ", "A1"]
+    found = load(*({"id": key} for key in told))
+    assert found.rows.column("id").to_pylist() == told[:3]
+    assert {row: why for row, (why,) in found.refused.items()} == {
+        3: Reason("id", "missing"),
+        4: Reason("id", "the key stands in this file before"),
+    }
+
+
+def test_keys_of_a_dictionary_keep_their_blanks():
+    columns = [pa.array([ROW[name]]) if name != "id" else pa.array(["x "]).dictionary_encode() for name in ROW]
+    found = load_rows(pa.RecordBatch.from_arrays(columns, list(ROW)), usecase(), Seen(), LOADED)
+    assert found.rows.column("id").to_pylist() == ["x "]
+
+
+def test_a_key_of_a_type_without_a_plain_text_is_refused():
+    columns = [pa.array([ROW[name]]) if name != "id" else pa.array([["x"]]) for name in ROW]
+    found = load_rows(pa.RecordBatch.from_arrays(columns, list(ROW)), usecase(), Seen(), LOADED)
+    assert "where a text belongs" in found.refused[0][0].why
 
 
 def test_a_refused_row_does_not_take_its_key():

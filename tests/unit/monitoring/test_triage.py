@@ -148,6 +148,17 @@ def test_broken_data_blocks_and_names_the_column(usecase, evidence, code, name):
     assert decision.reasons[0].allowed
 
 
+def test_a_block_by_rejects_names_what_was_wrong_most_often(usecase):
+    causes = (("amount: not a number", 11_990), ("asked_on: missing", 7))
+
+    decision = triage(replace(QUIET, n_new=8_000, n_rejected=12_000, causes=causes), usecase)
+
+    assert decision.reasons[0].why == (
+        "12,000 of 20,000 new records (60.0%) were refused by the contract, "
+        "most often for amount: not a number (11,990); asked_on: missing (7)."
+    )
+
+
 def test_a_block_goes_before_everything_else(usecase):
     broken = drifted(column("amount", missing_current=1.0), column("share", **ACTING))
     request = OpenRequest("retrain", TODAY - timedelta(days=1))

@@ -208,6 +208,35 @@ def test_a_value_of_few_records_is_not_shown_by_name():
     assert "person" not in found.to_json()
 
 
+EMPTY = {"score": np.full(N, np.nan), "seen": np.full(N, np.inf), "branch": np.full(N, np.nan, dtype=object)}
+
+
+@pytest.mark.parametrize("n_known", [N, 5, 0], ids=["known", "five known", "none known"])
+@pytest.mark.parametrize("classes", [None, ["A", "B", "C"]], ids=["binary", "multiclass"])
+@pytest.mark.parametrize("empty", [["score"], ["seen"], ["branch"], list(EMPTY)], ids=" ".join)
+def test_a_column_missing_in_every_record_is_told_as_such(empty, classes, n_known):
+    label = np.where(np.arange(N) < n_known, coin() if classes is None else np.resize([0.0, 1.0, 2.0], N), np.nan)
+    several = {"task": "multiclass", "label": {"name": "grade", "column": "grade", "classes": classes}}
+    found = explored(
+        noise() | {name: EMPTY[name] for name in empty}, label, ripe=label >= 0, **(several if classes else {})
+    )
+    text = page(found)
+    for name in empty:
+        assert next(one.odd for one in found.columns if one.name == name) == ("it is missing in every record",)
+        if n_known:
+            assert list(by(found, name)) == ["(missing)"]
+            assert next(one.auc for one in found.associations if one.column == name) == 0.5
+            assert all(pair.value == 0 for pair in found.between if name in (pair.first, pair.second))
+        assert f"{name} (100" in text
+    assert ("No two groups differ" in text) == (n_known == N)
+
+
+def test_where_every_column_is_missing_the_report_is_made_all_the_same():
+    found = explored(EMPTY, coin())
+    assert {one.auc for one in found.associations} == {0.5}
+    assert "missing in every record" in page(found)
+
+
 def test_several_classes_have_shares_in_place_of_a_bad_rate():
     random = np.random.default_rng(12)
     kind = random.integers(0, 3, N).astype(float)

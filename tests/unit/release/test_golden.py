@@ -1,6 +1,9 @@
+import errno
 import json
+import os
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -95,3 +98,19 @@ def test_a_bundle_that_carries_none_cannot_be_released(tmp_path, content):
         (tmp_path / "golden.json").write_text(content)
     with pytest.raises(ReleaseError, match="carries no golden records"):
         carried(tmp_path)
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EIO, errno.ESTALE], ids=errno.errorcode.get)
+def test_a_disk_that_does_not_say_what_a_bundle_carries_is_no_refusal(tmp_path, monkeypatch, code):
+    def refuses(_path: Path) -> bytes:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Path, "read_bytes", refuses)
+    with pytest.raises(OSError, match=os.strerror(code)):
+        carried(tmp_path)
+
+
+def test_a_file_where_the_bundles_folder_belongs_carries_none(tmp_path):
+    (tmp_path / "bundle").write_text("")
+    with pytest.raises(ReleaseError, match="carries no golden records"):
+        carried(tmp_path / "bundle")

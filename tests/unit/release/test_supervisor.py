@@ -1,16 +1,20 @@
 """What the supervisor decides, with generations that do as the test says."""
 
 import dataclasses
+import errno
 import json
+import os
 import threading
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from refit.errors import OutageError, ReleaseError
+from refit.release import golden
 from refit.release import supervisor as module
 from refit.release.supervisor import Release, Supervisor
 
@@ -33,6 +37,8 @@ class FakeChild:
     def __init__(self, release, tell, *_) -> None:
         if self.fate.get(release.id) == "absent":
             raise ReleaseError("there is no Bento")
+        if self.fate.get(release.id) == "reads":
+            golden.carried(release.bento_path)
         self.release, self._tell = release, tell
         self.process, self.serving, self.born = FakeProcess(), False, time.monotonic()
         self.done: list[str] = []
@@ -180,6 +186,33 @@ def test_a_crashed_generation_is_started_again_and_not_reported_again(world):
         until(lambda n=crashes: len(children(1)) == n + 1 and children(1)[-1].done == ["serve"])
         until(lambda: world.supervisor._live is children(1)[-1])
     assert world.live == [1]
+    assert world.refused == []
+
+
+@pytest.mark.parametrize("crashes", [8, 1023, 1024, 5000])
+def test_however_often_it_crashed_the_next_start_is_at_most_the_longest_pause_away(monkeypatch, crashes):
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 100.0))
+    supervisor = World().supervisor
+    supervisor._crashes = crashes
+    supervisor._pause(ONE, "killed by SIGKILL")
+    assert supervisor._not_before[ONE.key] == 100.0 + module.LONGEST_PAUSE
+
+
+def test_a_disk_that_stumbles_once_over_the_golden_records_refuses_no_release(world, fate, monkeypatch, tmp_path):
+    (tmp_path / "golden.json").write_text(json.dumps([{"inputs": {"a": 1.0}, "probability": 0.25}]))
+    fate[1] = "reads"
+    stumbles = [OSError(errno.EMFILE, os.strerror(errno.EMFILE), "golden.json")]
+    read = Path.read_bytes
+
+    def stumbling(path: Path) -> bytes:
+        if path.name == "golden.json" and stumbles:
+            raise stumbles.pop()
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", stumbling)
+    world.start(dataclasses.replace(ONE, bento_path=tmp_path))
+    until(lambda: world.live == [1])
+    assert stumbles == []
     assert world.refused == []
 
 

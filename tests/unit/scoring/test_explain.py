@@ -129,6 +129,23 @@ def test_a_reason_is_in_the_words_of_the_file_or_made_from_title_value_and_unit(
     assert "jobs: not known, which counts against" in unknown
 
 
+def test_the_words_of_the_file_are_not_said_of_a_value_that_is_not_known():
+    words = {"jobs": "Number of jobs is low", "covered_share": "Share covered is low", "sector": "A risky sector"}
+    features = {name: feature.model_dump(by_alias=True) for name, feature in CASE.features.items()}
+    for name, reason in words.items():
+        features[name] |= {"reason": reason, "title": f"The {name}"}
+    bundle = made("xgboost", case=usecase(features=features))
+    unknown = dict.fromkeys(("jobs", "covered", "sector"))  # without `covered` the share cannot be worked out
+    known = [part for record in RECORDS for part in explain(bundle, record).contributions if part.value is not None]
+    missing = [part for record in RECORDS for part in explain(bundle, record | unknown).contributions]
+    for name, reason in words.items():
+        said = {part.reason for part in known if part.feature == name} - {None}
+        assert said == {reason}
+        said = {part.reason for part in missing if part.feature == name} - {None}
+        assert said <= {f"The {name}: not known, which counts against"}
+    assert {part.feature for part in missing if part.reason is not None} & set(words)
+
+
 def test_values_are_shown_as_the_model_reads_them():
     told = {part.feature: part.value for part in explain(made("xgboost"), RECORDS[0]).contributions}
     assert told["sector"] == "99"  # cut to two by its parse rule, and never seen in training

@@ -1,3 +1,4 @@
+import difflib
 import json
 import math
 
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refit.scoring.request import LARGEST, MAX_STRANGE, Checker, Problem, check
+from refit.scoring.request import LARGEST, MAX_COMPARED, MAX_STRANGE, Checker, Problem, check
 from refit.usecase.catalogue import find, names
 from refit.usecase.model import UseCase
 
@@ -125,6 +126,39 @@ def test_names_the_client_made_up_are_repeated_only_when_short_plain_and_few():
     many = CHECKER.check(GOOD | {f"q{n}": n for n in range(1000)})[1]
     assert len(many) == MAX_STRANGE + 1
     assert many[-1] == Problem("body", f"{1000 - MAX_STRANGE} more unknown fields")
+
+
+@pytest.fixture
+def compared(monkeypatch):
+    """The names that were compared with the inputs."""
+    names: list[str] = []
+    compare = difflib.get_close_matches
+
+    def counted(name, *args, **options):
+        names.append(name)
+        return compare(name, *args, **options)
+
+    monkeypatch.setattr(difflib, "get_close_matches", counted)
+    return names
+
+
+def test_a_made_up_name_is_compared_with_the_inputs_once_however_many_records_hold_it(compared):
+    record = GOOD | {f"amount_{n}": 1 for n in range(MAX_STRANGE)}
+    _, found = CHECKER.check_batch([record] * 10_000)
+    assert len(compared) == MAX_STRANGE
+    assert len(found) == 10_000
+    assert found[0] == found[9_999] == CHECKER.check(record)[1]
+    assert found[0][0] == Problem("amount_0", "unknown field; did you mean amount?")
+
+
+def test_of_many_made_up_names_only_the_first_are_compared_with_the_inputs(compared):
+    records = [GOOD | {f"amount_{place}_{n}": 1 for n in range(20)} for place in range(10_000)]
+    _, found = CHECKER.check_batch(records)
+    assert len(compared) == MAX_COMPARED
+    assert found[0][0] == Problem("amount_0_0", "unknown field; did you mean amount?")
+    assert found[9_999][-1] == Problem("amount_9999_19", "unknown field")
+    compared.clear()
+    assert CHECKER.check_batch(records[-1:])[1][0][-1].why == "unknown field; did you mean amount?"
 
 
 def test_the_example_of_a_built_in_use_case_passes_its_own_check():

@@ -6,7 +6,7 @@ import pytest
 
 from bentos.spool import Spool
 from refit.errors import OutageError
-from refit.store.segments import QUARANTINE, Segment, quarantine, segments, sole_mover, sweep_unborn
+from refit.store.segments import QUARANTINE, Segment, quarantine, segments, sole_mover, sweep_leftovers
 
 
 def written(folder: Path, *counts: int) -> Segment:
@@ -124,5 +124,25 @@ def test_a_segment_whose_writer_died_before_it_had_a_name_is_swept_once_it_is_ol
     young.touch()
     old.touch()
     os.utime(old, (time.time() - 61, time.time() - 61))
-    sweep_unborn(tmp_path)
+    sweep_leftovers(tmp_path)
     assert list(tmp_path.iterdir()) == [young]
+
+
+def test_a_note_whose_segment_was_deleted_before_its_mover_was_killed_is_swept(tmp_path, monkeypatch):
+    kept, gone = written(tmp_path, 1), written(tmp_path, 1)
+    for segment in (kept, gone):
+        segment.note(5, 1)
+    unlink = Path.unlink
+
+    def killed(path: Path, **how) -> None:
+        if path.suffix == ".moved":
+            raise KeyboardInterrupt
+        unlink(path, **how)
+
+    with monkeypatch.context() as at_its_end:
+        at_its_end.setattr(Path, "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            gone.delete()
+    assert len(list(tmp_path.iterdir())) == 3
+    sweep_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{kept.name}.log", f"{kept.name}.moved"]

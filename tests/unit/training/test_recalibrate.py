@@ -15,6 +15,7 @@ from tests.unit.training.book import AS_OF, MADE_WITH, book, usecase
 
 EARLIER = datetime(2001, 12, 31, tzinfo=UTC)
 ALL = book(6000, signal=3.0)
+FEATURES = usecase().model_dump(by_alias=True)["features"]
 
 
 def as_known(day):
@@ -36,7 +37,7 @@ def champion():
 
 @pytest.fixture(scope="module")
 def renewed(champion):
-    return recalibrate(champion, as_known(AS_OF), AS_OF, **MADE_WITH)
+    return recalibrate(champion, as_known(AS_OF), usecase(), AS_OF, **MADE_WITH)
 
 
 def columns(frame):
@@ -86,7 +87,7 @@ def test_it_passes_the_gate_by_log_loss_since_ranks_are_the_same(champion, renew
 
 def test_too_little_that_is_new_is_refused_with_its_number(champion):
     with pytest.raises(DataError, match=r"0 records have matured since those of book-20011231"):
-        recalibrate(champion, as_known(EARLIER), EARLIER, **MADE_WITH)
+        recalibrate(champion, as_known(EARLIER), usecase(), EARLIER, **MADE_WITH)
 
 
 AT_RANDOM = usecase(split={"by": "random"})
@@ -101,11 +102,11 @@ def at_random():
 
 
 def test_at_random_no_record_a_champion_learned_from_calibrates_or_tests_it_later(at_random):
-    renewed = recalibrate(at_random.bundle, as_known(AS_OF), AS_OF, **MADE_WITH)
+    renewed = recalibrate(at_random.bundle, as_known(AS_OF), AT_RANDOM, AS_OF, **MADE_WITH)
     learnt = set(at_random.matured["_key"].iloc[at_random.parts.before_test])
     used = renewed.matured.iloc[renewed.parts.used]
     assert not learnt & set(used["_key"])
-    assert (used["_arrived_at"] > EARLIER).all()
+    assert (used["_event_time"] > at_random.bundle.window_end).all()
     assert renewed.bundle.model.to_bytes() == at_random.bundle.model.to_bytes()
     assert renewed.bundle.card["search"] == at_random.bundle.card["search"]
 
@@ -118,6 +119,72 @@ def test_at_random_a_later_challenger_tests_on_nothing_its_champion_learned_from
     assert not learnt & tested
 
 
-def test_at_random_too_few_arrivals_are_refused_with_their_number(at_random):
+def test_at_random_too_little_that_is_new_is_refused_with_its_number(at_random):
+    with pytest.raises(DataError, match="0 records have matured since"):
+        recalibrate(at_random.bundle, as_known(EARLIER), AT_RANDOM, EARLIER, **MADE_WITH)
+
+
+def test_at_random_what_had_arrived_before_the_training_and_matured_since_counts_as_new(at_random):
+    day = datetime(2002, 9, 30, tzinfo=UTC)
+    frame = as_known(day)
+    renewed = recalibrate(at_random.bundle, frame, AT_RANDOM, day, **MADE_WITH)
+    used = renewed.matured.iloc[renewed.parts.used]
+    assert (used["_arrived_at"] <= EARLIER).all()
+    seen_by_monitoring = frame["_ripe"] & (frame["_event_time"] > at_random.bundle.window_end)
+    assert len(used) == seen_by_monitoring.sum()
+    assert not set(at_random.matured["_key"].iloc[at_random.parts.used]) & set(used["_key"])
+
+
+def test_without_a_date_only_what_first_arrived_since_calibrates():
+    label = {"name": "l", "column": "l", "bad": ["x"], "good": ["y"]}
+    case = usecase(event_time=None, label=label, split={"by": "random"}, learners=["logistic_regression"])
+    loaded, later = (pd.Timestamp(day, tz="UTC").as_unit("us") for day in ("2003-01-01", "2003-03-01"))
+    ripe = ALL[ALL["_ripe"]].iloc[:2400]
+    old = ripe[:1200].assign(_event_time=loaded, _arrived_at=loaded, _first_arrived_at=loaded)
+    made = train(old, case, datetime(2003, 1, 2, tzinfo=UTC), **MADE_WITH)
+    corrected = old.assign(_event_time=later, _arrived_at=later)
     with pytest.raises(DataError, match="0 records have arrived and matured since"):
-        recalibrate(at_random.bundle, as_known(EARLIER), EARLIER, **MADE_WITH)
+        recalibrate(made.bundle, corrected, case, AS_OF, **MADE_WITH)
+    new = ripe[1200:].assign(_event_time=later, _arrived_at=later, _first_arrived_at=later)
+    renewed = recalibrate(made.bundle, pd.concat([corrected, new], ignore_index=True), case, AS_OF, **MADE_WITH)
+    assert set(renewed.matured["_key"].iloc[renewed.parts.used]) == set(new["_key"])
+
+
+def test_the_threshold_follows_what_is_decided_by_now_and_the_model_reads_on_as_it_did(champion):
+    approve = {"metric": "log_loss", "decide": {"approval_rate": 0.8}}
+    left = {name: feature for name, feature in FEATURES.items() if name != "zip"}
+    today = usecase(
+        objective=approve, score={"base": 500}, features=left, seed=4, gate={"segments": ["sector"]}, protected=["age"]
+    )
+    frame = as_known(AS_OF).assign(age="30-39")
+    renewed = recalibrate(champion, frame, today, AS_OF, **MADE_WITH).bundle
+    own = renewed.usecase
+    assert (own.objective, own.score, own.gate, own.protected) == (
+        today.objective, today.score, today.gate, today.protected
+    )  # fmt: skip
+    assert (own.features, own.seed, own.split) == (champion.usecase.features, champion.usecase.seed, today.split)
+    assert renewed.card["decide"] == {"approval_rate": 0.8}
+    assert renewed.card["at_threshold"]["approval_rate"] == pytest.approx(0.8, abs=0.05)
+    assert renewed.card["candidates"][0]["metric"] == "log_loss"
+    assert bundles.from_files(bundles.to_files(renewed)).usecase == own
+
+
+def test_a_segment_the_model_does_not_read_is_for_the_gate_alone(champion):
+    features = {**FEATURES, "branch": {"type": "category"}}
+    today = usecase(features=features, gate={"segments": ["branch", "state"]})
+    frame = as_known(AS_OF).assign(branch=pd.Categorical(["b"] * len(as_known(AS_OF))))
+    renewed = recalibrate(champion, frame, today, AS_OF, **MADE_WITH).bundle
+    assert renewed.usecase.gate.segments == ("state",)
+
+
+def test_a_model_that_reads_what_is_barred_by_now_is_to_be_retrained(champion):
+    left = {name: feature for name, feature in FEATURES.items() if name != "zip"}
+    with pytest.raises(DataError, match=r"zip: protected, so no feature may read it\); retrain it instead"):
+        recalibrate(champion, as_known(AS_OF), usecase(features=left, protected=["zip"]), AS_OF, **MADE_WITH)
+
+
+def test_a_model_that_tells_other_classes_apart_is_to_be_retrained(champion):
+    label = {"name": "segment", "column": "segment", "classes": ["A", "B", "C"]}
+    today = usecase(task="multiclass", label=label)
+    with pytest.raises(DataError, match=r"tells apart good, bad, in this order, .* names A, B, C by now; retrain it"):
+        recalibrate(champion, as_known(AS_OF), today, AS_OF, **MADE_WITH)

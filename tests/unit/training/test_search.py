@@ -180,18 +180,91 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_never_had_been(strengths):
     assert run(16, storage=storage, name="book") == whole
 
 
+class StoppedError(Exception):
+    """What a test stops a search with."""
+
+
+class Kept(optuna.storages.InMemoryStorage):
+    """What outlives a stop."""
+
+    def create_new_trial(self, study_id, template_trial=None):
+        return super().create_new_trial(study_id, template_trial)
+
+
+def stops_after(n_calls, does):
+    """Return what does so many times what `does` does, and then stops."""
+    left = itertools.count(n_calls, -1)
+
+    def stopping(*args, **kwargs):
+        if next(left) <= 0:
+            raise StoppedError
+        return does(*args, **kwargs)
+
+    return stopping
+
+
 @pytest.mark.usefixtures("strengths")
-def test_a_trial_that_a_stop_cut_off_is_tried_again_and_counts_once():
+@pytest.mark.parametrize("n_calls", [3, 6])
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (search, "suggest"),
+        (search._Run, "_loss"),
+        (optuna.Study, "tell"),
+        (optuna.storages.InMemoryStorage, "set_trial_intermediate_value"),
+        (Kept, "create_new_trial"),
+    ],
+    ids=["asking", "fitting", "telling", "reporting", "keeping"],
+)
+def test_wherever_a_search_is_stopped_it_goes_on_as_if_it_never_had_been(monkeypatch, owner, name, n_calls):
+    monkeypatch.setattr(search, "starts", lambda _name: tuple({"strength": n / 10} for n in range(1, 7)))
+    whole = run(14)
+    storage = Kept()
+    with monkeypatch.context() as cut:
+        cut.setattr(owner, name, stops_after(n_calls, getattr(owner, name)))
+        with pytest.raises(StoppedError):
+            run(14, storage=storage, name="book")
+    before = len(optuna.load_study(study_name="book", storage=storage).trials)
+    assert run(14, storage=storage, name="book") == whole
+    assert len(optuna.load_study(study_name="book", storage=storage).trials) == 14 + before % 4
+
+
+def test_another_budget_goes_on_from_the_last_batch_that_it_would_have_asked_for_too(strengths):
+    whole, shorter = run(14), run(6)
     storage = optuna.storages.InMemoryStorage()
-    run(4, storage=storage, name="book")
-    study = optuna.load_study(study_name="book", storage=storage)
-    cut_off = study.ask()
-    cut_off.suggest_categorical("learner", ("xgboost",))
-    cut_off.suggest_float("strength", 0, 1)
-    found = run(6, storage=storage, name="book")
-    assert found.told["trials"] == 6
-    again = [t for t in study.get_trials()[5:] if t.params.get("strength") == cut_off.params["strength"]]
-    assert len(again) == 1
+    assert run(6, storage=storage, name="book") == shorter
+    assert run(14, storage=storage, name="book") == whole
+    before = len(strengths)
+    assert run(6, storage=storage, name="book") == shorter
+    assert len(strengths) == before
+
+
+def test_a_bundle_of_a_search_that_was_stopped_in_a_batch_is_the_same_byte_for_byte(tmp_path):
+    case = usecase(learners=["decision_tree"], search={"trials": 14}, split={"by": "random"})
+
+    def kept():
+        return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(tmp_path / "search")))
+
+    def stop_at_the_third_batch(text, _done):
+        if "12 of 14" in text:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        train(FRAME, case, AS_OF, **MADE_WITH, storage=kept(), progress=stop_at_the_third_batch)
+    assert (tmp_path / "search").read_text().count('"place"') == 8
+    went_on = train(FRAME, case, AS_OF, **MADE_WITH, storage=kept()).bundle
+    assert bundles.to_files(went_on) == bundles.to_files(train(FRAME, case, AS_OF, **MADE_WITH).bundle)
+
+
+@pytest.mark.usefixtures("strengths")
+def test_a_batch_that_the_end_of_the_time_cut_into_is_not_kept():
+    now = iter(np.arange(0, 1000, 0.25))
+    storage = optuna.storages.InMemoryStorage()
+    found = run(seconds=20.0, clock=lambda: float(next(now)), storage=storage, name="book")
+    n_kept = len(optuna.load_study(study_name="book", storage=storage).trials)
+    assert n_kept > 0
+    assert n_kept % 4 == 0
+    assert n_kept <= found.told["trials"] < n_kept + 4
 
 
 @pytest.mark.usefixtures("strengths")

@@ -66,6 +66,41 @@ def test_at_random_copies_never_stand_on_both_sides():
     assert sum(map(len, sides)) == len(set.union(*sides))
 
 
+RANDOM = usecase(split={"by": "random"})
+
+
+def with_bad_before_the_test(n, *, alike=False):
+    """Return the records with n bad ones, all before the test; in every feature alike where that is asked."""
+    before = np.flatnonzero(place(MATURED, RANDOM) >= RANDOM.split.test_share)
+    bad = np.random.default_rng(4).choice(before, n, replace=False)
+    few = MATURED.assign(_label=np.where(np.isin(np.arange(len(MATURED)), bad), 1.0, 0.0))
+    if alike:
+        few.loc[bad, list(RANDOM.features)] = few.loc[bad[0], list(RANDOM.features)].to_list()
+    return few
+
+
+@pytest.mark.parametrize("n", [5, 20])
+def test_at_random_few_bad_before_the_test_are_enough_wherever_they_lie(n):
+    few = with_bad_before_the_test(n)
+    parts = split(few, RANDOM)
+    assert few["_label"].to_numpy()[parts.before_test].sum() == n
+    assert few["_label"].to_numpy()[parts.calibration].sum() < 5
+
+
+@pytest.mark.parametrize(
+    ("few", "said"),
+    [
+        (with_bad_before_the_test(4), "records that are not tested on hold 4 bad"),
+        (with_bad_before_the_test(20, alike=True), "counted once where they are alike in every feature, hold 1 bad"),
+    ],
+    ids=["four", "twenty alike"],
+)
+def test_at_random_too_few_bad_before_the_test_are_refused_in_words_without_a_time(few, said):
+    with pytest.raises(DataError, match=said) as error:
+        split(few, RANDOM)
+    assert not {"oldest", "newest", "calibrate"} & set(str(error.value).split())
+
+
 def test_at_random_another_seed_gives_another_split_and_the_same_seed_the_same():
     case = usecase(split={"by": "random"})
     first, again = split(MATURED, case), split(MATURED, case)

@@ -194,6 +194,16 @@ def test_by_random_a_book_without_order_trains_too():
     assert roc_auc(done.test["_label"].to_numpy(), done.probability) > 0.6
 
 
+def test_at_random_few_bad_are_enough_where_each_fold_holds_some():
+    frame = book(1500)
+    ripe = np.flatnonzero(frame["_ripe"])
+    bad = np.random.default_rng(4).choice(ripe, 20, replace=False)
+    frame.loc[ripe, "_label"] = np.isin(ripe, bad).astype(float)
+    few = train(frame, usecase(learners=["logistic_regression"], split={"by": "random"}), AS_OF, **MADE_WITH)
+    assert few.matured["_label"].to_numpy()[few.parts.calibration].sum() < 5
+    assert few.matured["_label"].to_numpy()[few.parts.before_test].sum() > 10
+
+
 def test_a_threshold_that_declines_none_is_noted():
     done = trained(objective={"decide": {"approval_rate": 0.99999}})
     assert any("every calibration record is approved" in note for note in done.bundle.card["notes"])

@@ -1,4 +1,5 @@
 import re
+from datetime import date
 
 import pytest
 import yaml
@@ -7,8 +8,8 @@ from hypothesis import strategies as st
 
 from refit.errors import ContractError
 from refit.scoring.request import check
-from refit.usecase.catalogue import BUILT_IN, find, names, read
-from tests.unit.usecase.declared import content
+from refit.usecase.catalogue import BUILT_IN, find, names, read, read_named
+from tests.unit.usecase.declared import content, usecase
 
 BUILT_IN_NAMES = sorted(path.stem for path in BUILT_IN.glob("*.yaml"))
 
@@ -164,13 +165,78 @@ def test_a_folder_is_no_file(tmp_path):
             "label: give one of happened_on (with within_months), bad and good",
         ),
         ({"label": ["bad"]}, "label: give one of happened_on"),
+        (
+            {"label": {"name": "bad", "bad_when": "late", "columns": {"late": {"type": "number"}}}},
+            "label: bad_when: 'late': 'late' gives a number, not yes or no; compare it, like 'late > 0'",
+        ),
+        (
+            {"label": {"name": "b", "bad_when": "x - y", "columns": {n: {"type": "number"} for n in "xy"}}},
+            "label: bad_when: 'x - y': 'x - y' gives a number, not yes or no; compare it, like 'x - y > 0'",
+        ),
         ({"label": "lost_on"}, "label: give one of happened_on"),
         ({"split.by": "place"}, "split.by: Input should be 'time' or 'random'"),
+        ({"learners": "xgboost"}, "learners: must be a list, like [xgboost]"),
+        ({"known_later": "balance"}, "known_later: must be a list, like [balance]"),
+        ({"known_later": 7}, "known_later: must be a list, like [a, b]"),
+        ({"features.region.unknown": 0}, "features.region.unknown.0: must be a text; put it in quotes"),
+        ({"features.purpose.choices": [True, False]}, "features.purpose.choices.0: must be a text; put it in quotes"),
+        ({"features.purpose.choices": [["a"]]}, "features.purpose.choices.0: must be a text\n"),
+        ({"title": 2024}, "title: must be a text; put it in quotes"),
+        ({"features": ["income"]}, "features: must be a mapping of keys"),
+        (
+            {"features.income": "number"},
+            "features.income: must be a mapping of keys; choose from choices, column, from",
+        ),
+        ({"features": {True: {"type": "number"}}}, "features: the name True is no text to YAML; put it in quotes"),
+        ({"event_time": "day"}, "event_time: must be a mapping of keys; choose from column, parse"),
+        ({"label.happened_on": "day"}, "label.happened_on: must be a mapping of keys; choose from column, parse"),
+        ({"features.Search": {"type": "number", "mim": 3}}, "features.Search.mim: unknown key; choose from choices"),
+        ({"features.OutcomeDate": {"type": "money"}}, "features.OutcomeDate.type: Input should be 'number'"),
+        ({"example": {"income": True}}, "example.income: true or false, where a number or a text belongs"),
+        ({"example": {"income": date(2020, 1, 1)}}, "example.income: must be a number, a text or null"),
+        ({"example": {"income": float("nan")}}, "example.income: not a finite number"),
+        ({"gate.floor": {"roc_auc": 65}}, "gate.floor: roc_auc lies from 0 to 1, and 65 does not"),
+        ({"gate.floor": {"brier": -0.1}}, "gate.floor: brier lies from 0 to 1, and -0.1 does not"),
+        ({"gate.floor": {"log_loss": -1}}, "gate.floor: log_loss is never below 0"),
+        ({"features": {"": {"type": "number"}}}, "features: a name is empty"),
+        (
+            {"task": "multiclass", "label": {"name": "g", "column": "g", "classes": ["a", "b", "c"]}}
+            | {"learners": ["xgboost", "scorecard"]},
+            "learners: scorecard tells good from bad only",
+        ),
     ],
     ids=lambda part: part[:50] if isinstance(part, str) else "",
 )
 def test_a_fault_names_file_key_and_choices(file, changes, why):
-    assert f"loans.yaml: {why}" in refusal(file(content(changes)))
+    assert f"loans.yaml: {why}" in refusal(file(content(changes))) + "\n"
+
+
+def test_a_list_whose_values_are_refused_is_not_called_too_short_as_well(file):
+    label = {"name": "bad", "column": "status", "bad": [1], "good": []}
+    said = refusal(file(content({"label": label, "learners": ["lightgbm"]}))).splitlines()
+    assert [line.partition("loans.yaml: ")[2][:30].partition(": ")[0] for line in said] == [
+        *("label.bad.0", "label.good", "learners.0"),
+    ]
+
+
+def test_a_log_loss_may_be_above_one():
+    assert usecase({"gate.floor": {"log_loss": 1.5, "roc_auc": 1}}).gate.floor["log_loss"] == 1.5
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("cards.yaml", "cards.yaml: name is 'loans'; it must be the file's own, 'cards'"),
+        ("loans.yml", "loans.yml: only files that end in .yaml are found; call it loans.yaml"),
+    ],
+)
+def test_a_file_that_would_not_be_found_is_refused_by_its_name(tmp_path, name, why):
+    path = tmp_path / name
+    path.write_text(yaml.safe_dump(content()), encoding="utf-8")
+    assert read(path).name == "loans"
+    with pytest.raises(ContractError) as error:
+        read_named(path)
+    assert why in str(error.value)
 
 
 def test_every_fault_of_a_file_is_named_at_once(file):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refit.errors import ContractError
-from refit.usecase.expression import DEEPEST, LONGEST, parse_expression
+from refit.usecase.expression import DEEPEST, LONGEST, parse_condition, parse_expression
 
 NUMBERS = st.floats(allow_nan=True, allow_infinity=False, width=64)
 
@@ -179,3 +179,35 @@ def test_a_column_is_evaluated_as_each_of_its_records(text, records):
     single = [expression.evaluate({"a": a[i : i + 1], "b": b[i : i + 1]})[0] for i in range(len(a))]
     np.testing.assert_array_equal(whole, single)
     assert not np.isinf(whole).any()
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("late", "'late' gives a number, not yes or no; compare it, like 'late > 0'"),
+        ("due - paid", "'due - paid' gives a number, not yes or no; compare it, like 'due - paid > 0'"),
+        ("-late", "'-late' gives a number"),
+        ("(due > 0) * 2", "gives a number"),
+        ("due > 0 or late", "'late' gives a number"),
+        ("late and due > 0", "'late' gives a number"),
+        ("not late", "'late' gives a number"),
+        ("due > 0 and not (paid > 0 or due - paid)", "'due - paid' gives a number"),
+        ("due > 0 or 1", "'1' gives a number"),
+    ],
+    ids=lambda part: part if isinstance(part, str) and "gives" not in part else "",
+)
+def test_a_condition_that_gives_a_number_is_refused_with_the_part_that_does(text, number):
+    assert parse_expression(text).text == text
+    with pytest.raises(ContractError) as error:
+        parse_condition(text)
+    assert number in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["late > 0", "not (paid - due <= 9) or due > 0", "(a > 0) + (b > 0) >= 2", "not not (a > 0)", "(a > 0) == (b > 0)"],
+)
+def test_a_condition_answers_yes_or_no_whatever_the_numbers(text):
+    condition = parse_condition(text)
+    columns = {name: np.array([-2.0, 0.0, 0.5, 2.0, np.nan, 91.0]) for name in condition.names}
+    assert set(condition.evaluate(columns)) <= {0.0, 1.0}

@@ -236,3 +236,20 @@ def test_a_year_rule_that_names_no_year_is_refused(rule):
 def test_an_infinite_number_is_refused_as_such(rule, text):
     with pytest.raises(ValueError, match="not a finite number"):
         parse_rule(rule).read(text)
+
+
+@pytest.mark.parametrize(
+    ("rule", "cell", "itself"),
+    [
+        ("text", "B4", True),
+        ("upper", "b4", True),
+        ("prefix:2", "722110", True),
+        ("money", "$5", True),
+        ("match:^([A-G])", "B4", True),
+        ("match:^([A-G])[0-9]", "B4", False),
+        ("match:^([A-G])[0-9]", "4", True),
+        ("match:^([A-G])[0-9]", " ", True),
+    ],
+)
+def test_a_rule_tells_whether_it_reads_its_own_result(rule, cell, itself):
+    assert parse_rule(rule).reads_itself(cell) is itself
