@@ -31,14 +31,15 @@ $(STAMP): requirements.lock pyproject.toml
 up: setup ## Run the product on embedded defaults; Ctrl-C stops all of it
 	@$(BIN)/refit up
 
-check: setup promtool ## Lint, types, contracts and unit tests: the quick round
+check: setup promtool ## Lint, types, contracts and the unit tests that are quick
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -n 2 --dist loadfile tests/unit src/refit flows
+	$(BIN)/pytest -q -n 2 --dist loadfile -m 'not slow' tests/unit src/refit flows
 
 test: check ## Every test but those of `make acceptance` and `make stack`, on the real parts
+	$(BIN)/pytest -q -n 2 --dist loadfile -m slow tests/unit
 	$(BIN)/pytest tests/integration tests/e2e --ignore=tests/integration/stack \
 	  --ignore=tests/e2e/test_browser.py --ignore=tests/e2e/test_kills.py --ignore=tests/e2e/test_requests.py
 

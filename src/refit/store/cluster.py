@@ -6,13 +6,14 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
 import psycopg2
+from psycopg2.errors import DuplicateDatabase, UniqueViolation
 
 from refit.errors import ContractError, OutageError
 from refit.store.atomic import disk_explained, keep, writing
@@ -207,7 +208,8 @@ class Cluster:
                 with connection.cursor() as cursor:
                     cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (NAME,))
                     if cursor.fetchone() is None:
-                        cursor.execute(f"CREATE DATABASE {NAME}")
+                        with suppress(DuplicateDatabase, UniqueViolation):  # a start that was killed was just at it
+                            cursor.execute(f"CREATE DATABASE {NAME}")
         except psycopg2.Error as error:
             raise self._refusal("refuses us", str(error)) from None
 

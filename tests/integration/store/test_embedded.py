@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from refit.errors import ContractError, OutageError
+from refit.store.cluster import Cluster
 from refit.store.embedded import running
 from tests.integration.conftest import run
 
@@ -167,6 +169,14 @@ def test_a_server_that_outlived_its_user_is_adopted_and_stopped_by_the_next(fold
     with running(folder) as again:
         assert (again, postmaster(folder)) == (url, orphan)
     assert not servers(folder)
+
+
+def test_a_database_that_a_killed_start_is_still_making_is_no_fault(folder):
+    with running(folder) as url:
+        clusters = [Cluster(folder) for _ in range(4)]
+        run(make_url(url).set(database="postgres").render_as_string(hide_password=False), "DROP DATABASE refit")
+        with ThreadPoolExecutor(len(clusters)) as at_once:
+            assert list(at_once.map(lambda cluster: cluster.serve(), clusters)) == [url] * len(clusters)
 
 
 def test_it_survives_being_killed_while_it_is_set_up(folder):

@@ -180,6 +180,7 @@ def test_at_the_bound_an_entry_is_refused_and_the_disk_never_takes_more(folder):
     spool.close()
 
 
+@pytest.mark.slow
 def test_room_that_the_mover_makes_is_used(folder):
     spool = Spool(folder, 200_000)
     fill(spool)

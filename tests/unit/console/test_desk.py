@@ -175,6 +175,7 @@ def test_a_file_that_cannot_be_scored_says_why(client, ledger, content, why):
     assert ledger.kept_predictions == []
 
 
+@pytest.mark.slow
 def test_ten_thousand_lines_come_back_with_each_bad_one_named_by_line_and_field_and_no_value(client, ledger):
     bad = {2: "secret,yes", 5_000: "99999,yes", 10_001: "250,perhaps"}
     lines = [bad.get(line, "250,yes") for line in range(2, 10_002)]

@@ -126,6 +126,7 @@ def test_the_size_switch_sets_how_many_apply_in_a_month(per_month):
     assert book["applied_at"].is_monotonic_increasing
 
 
+@pytest.mark.slow
 def test_a_million_loans_come_in_seconds():
     assert len(simulate(AS_OF, months=5, per_month=200_000)) > 1_000_000
 

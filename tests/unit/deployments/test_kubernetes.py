@@ -141,6 +141,7 @@ def _named(one: Object) -> Iterator[str]:
         yield from selector.get("matchLabels", {}).values()
 
 
+@pytest.mark.slow
 def test_kustomize_builds_the_example_and_the_runs_get_the_workers_image() -> None:
     tool = next(
         (command for command in (["kustomize", "build"], ["kubectl", "kustomize"]) if shutil.which(command[0])), None

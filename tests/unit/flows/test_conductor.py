@@ -63,6 +63,7 @@ def deployed(one):
 
 
 @pytest.mark.parametrize("fault", ["fails", "hangs"])
+@pytest.mark.slow
 def test_a_deployment_that_fails_or_hangs_is_begun_anew(one, said, tmp_path, monkeypatch, fault):
     command = [sys.executable, "-c", NTH, str(tmp_path / "counted"), "2", fault]
     monkeypatch.setattr(conductor, "deploy_command", lambda: command)

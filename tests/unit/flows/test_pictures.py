@@ -34,6 +34,7 @@ def test_a_run_that_checked_nothing_and_a_column_that_was_not_checked_are_left_o
 
 
 @pytest.mark.parametrize(("runs", "columns"), [(SHOWN_RUNS + 5, 3), (2, SHOWN_COLUMNS + 15)])
+@pytest.mark.slow
 def test_however_much_there_is_it_stays_small_enough_for_a_page(runs, columns):
     names = {f"column_{place}": place / 100 for place in range(columns)}
     text = psi_picture([decision(1 + run % 28, **names) for run in range(runs)], 0.1, 0.25)

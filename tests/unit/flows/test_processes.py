@@ -193,6 +193,7 @@ def test_what_a_dead_child_left_behind_is_ended_too(tmp_path):
     assert marked(mark) == []
 
 
+@pytest.mark.slow
 def test_what_a_killed_conductor_left_behind_is_ended_too(tmp_path):
     mark = uuid4().hex
     command = [sys.executable, "-c", CONDUCTOR, tmp_path, mark, "killed"]

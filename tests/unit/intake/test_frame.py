@@ -130,6 +130,7 @@ AS_OF = st.integers(-1, 900).map(lambda half_days: day(half_days / 2))
 
 
 @given(versions=VERSIONS, as_of=AS_OF, per_batch=st.integers(1, 5))
+@pytest.mark.slow
 def test_an_as_of_read_agrees_with_a_reading_by_hand(versions, as_of, per_batch):
     newest: dict[str, dict] = {}
     for one in versions:
@@ -145,6 +146,7 @@ def test_an_as_of_read_agrees_with_a_reading_by_hand(versions, as_of, per_batch)
 
 
 @given(versions=VERSIONS, as_of=AS_OF)
+@pytest.mark.slow
 def test_an_as_of_read_never_shows_what_came_later(versions, as_of):
     """Take away all that was not known on the day: what is seen stays the same, cell for cell."""
     past = [

@@ -40,6 +40,7 @@ def test_two_outcomes_and_several_classes_answer_nothing_of_each_other():
     assert in_todays_classes(np.array([0.5]), usecase(), OWN) is None
 
 
+@pytest.mark.slow
 def test_classes_in_another_order_give_the_same_verdict_on_the_gain(champion):
     turned, same = checks(TURNED, champion)["gain"], checks(OWN, champion)["gain"]
     assert turned.outcome == same.outcome == "fail"

@@ -94,6 +94,7 @@ def searched(world, stop_at: str = ""):
 
 
 @pytest.mark.parametrize("torn", [b"", b"\0" * 100, b"\0" * 100 + b"\n"], ids=["cut", "zeros", "zeros and a newline"])
+@pytest.mark.slow
 def test_a_file_that_the_disk_tore_is_gone_on_with_as_far_as_it_is_whole(world, folder, torn):
     with pytest.raises(StoppedError):
         searched(world, "6 of 6")

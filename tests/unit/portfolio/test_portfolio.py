@@ -68,6 +68,7 @@ def test_the_difference_between_groups_is_a_sentence():
     )
 
 
+@pytest.mark.slow
 def test_a_label_of_a_vintage_that_is_not_final_is_in_no_rate():
     random = np.random.default_rng(4)
     event = pd.Timestamp("2001-01-01", tz="UTC") + pd.to_timedelta(random.integers(0, 900, N), unit="D")
@@ -214,6 +215,7 @@ EMPTY = {"score": np.full(N, np.nan), "seen": np.full(N, np.inf), "branch": np.f
 @pytest.mark.parametrize("n_known", [N, 5, 0], ids=["known", "five known", "none known"])
 @pytest.mark.parametrize("classes", [None, ["A", "B", "C"]], ids=["binary", "multiclass"])
 @pytest.mark.parametrize("empty", [["score"], ["seen"], ["branch"], list(EMPTY)], ids=" ".join)
+@pytest.mark.slow
 def test_a_column_missing_in_every_record_is_told_as_such(empty, classes, n_known):
     label = np.where(np.arange(N) < n_known, coin() if classes is None else np.resize([0.0, 1.0, 2.0], N), np.nan)
     several = {"task": "multiclass", "label": {"name": "grade", "column": "grade", "classes": classes}}
@@ -259,6 +261,7 @@ def test_several_classes_have_shares_in_place_of_a_bad_rate():
     assert "Bad rate" not in text
 
 
+@pytest.mark.slow
 def test_the_same_records_give_the_same_bytes():
     first, second = (explored(noise() | {"sector": noise()["sector"]}, coin()) for _ in range(2))
     assert first.to_json() == second.to_json()

@@ -121,6 +121,7 @@ def test_a_linear_models_contributions_are_its_coefficients_times_the_way_from_t
 
 
 @pytest.mark.parametrize("name", ["decision tree", "random forest"])
+@pytest.mark.slow
 def test_trees_get_the_shapley_values_of_their_probability(name):
     model = MODELS[name]
     found = contributions(model, SOME[:4], BASELINE)

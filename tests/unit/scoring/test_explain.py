@@ -62,6 +62,7 @@ def bundle(request):
 
 
 @pytest.mark.parametrize("kind", CALIBRATORS)
+@pytest.mark.slow
 def test_baseline_and_contributions_add_up_to_the_calibrated_log_odds(bundle, kind):
     calibrated = dataclasses.replace(bundle, calibrator=CALIBRATORS[kind])
     for record in RECORDS[:20]:
@@ -167,6 +168,7 @@ def test_a_bundle_whose_profile_tells_nothing_is_explained_against_the_unknown()
     assert total(explain(bare, RECORDS[1])) == pytest.approx(logit(bare.predict([RECORDS[1]]))[0], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_chosen_class_of_several_is_explained_without_points():
     case = usecase(
         task="multiclass",

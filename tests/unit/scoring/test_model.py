@@ -35,6 +35,7 @@ def test_every_model_says_its_file_and_how_many_classes_it_tells_apart():
 @pytest.mark.parametrize(
     ("learner", "spared"), [("xgboost", ["skops"]), ("scorecard", ["sklearn", "skops", "xgboost"])]
 )
+@pytest.mark.slow
 def test_a_served_model_imports_no_library_it_does_not_need(tmp_path, learner, spared):
     model = fit(LEARNERS[learner], MATRIX, LABEL).model
     path = tmp_path / model.file

@@ -151,6 +151,7 @@ def test_a_made_up_name_is_compared_with_the_inputs_once_however_many_records_ho
     assert found[0][0] == Problem("amount_0", "unknown field; did you mean amount?")
 
 
+@pytest.mark.slow
 def test_of_many_made_up_names_only_the_first_are_compared_with_the_inputs(compared):
     records = [GOOD | {f"amount_{place}_{n}": 1 for n in range(20)} for place in range(10_000)]
     _, found = CHECKER.check_batch(records)

@@ -27,6 +27,7 @@ def test_a_server_that_is_down_is_an_outage_that_says_where_and_what_to_do():
     assert str(caught.value).endswith("; start it, or set REFIT_DATABASE_URL")
 
 
+@pytest.mark.slow
 def test_a_server_that_accepts_and_stays_silent_is_an_outage_too(monkeypatch):
     monkeypatch.setattr(database, "CONNECT_TIMEOUT_S", 2)
     with socket.create_server(("127.0.0.1", 0)) as silent:

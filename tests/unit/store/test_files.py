@@ -187,6 +187,7 @@ def test_an_encoding_that_does_not_fit_is_refused(file, encoding):
         rows(file("a,b\ncafé,2\n".encode("latin-1")), encoding=encoding)
 
 
+@pytest.mark.slow
 def test_a_long_file_comes_in_chunks_with_every_line_once(file):
     n = CHUNK_ROWS * 2 + 1
     path = file("a\n" + "".join(f"{i}\n" if i % 1000 else f"{i},\n" for i in range(n)))

@@ -64,6 +64,7 @@ def test_by_time_only_what_is_clearly_ahead_by_itself_may_blend(by, members):
     assert _may_blend(tried, LABEL, usecase(split={"by": by})) == members
 
 
+@pytest.mark.slow
 def test_a_search_among_noise_keeps_the_learner_as_it_comes_and_says_so(monkeypatch):
     monkeypatch.setitem(boosting.DEFAULTS, "trees", 50)
     noise = book(900)

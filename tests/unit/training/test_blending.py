@@ -70,6 +70,7 @@ def test_several_classes_are_mixed_too():
     assert evaluate("log_loss", label, found.held_out) < evaluate("log_loss", label, said[0].held_out) - 0.05
 
 
+@pytest.mark.slow
 def test_a_searched_blend_is_one_bundle_the_same_byte_for_byte(monkeypatch):
     monkeypatch.setitem(boosting.DEFAULTS, "trees", 50)
     monkeypatch.setattr(blending, "LEAST_GAIN", -1.0)

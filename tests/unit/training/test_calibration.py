@@ -110,6 +110,7 @@ def test_several_classes_are_mended_on_new_records_and_every_row_sums_to_one(dis
     assert evaluate("log_loss", truth, mended) == pytest.approx(evaluate("log_loss", truth, ideal), abs=0.01)
 
 
+@pytest.mark.slow
 def test_of_several_classes_the_way_with_the_lowest_held_out_log_loss_is_taken():
     kinds = {
         "temperature": drawn_classes(distort=lambda p: p**2),

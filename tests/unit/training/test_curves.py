@@ -51,6 +51,7 @@ def test_gains_end_where_all_records_are_and_all_bad_ones_are_found(case):
 
 
 @given(scored(), st.floats(0, 1))
+@pytest.mark.slow
 def test_every_point_of_the_trade_off_is_what_its_threshold_gives(case, threshold):
     label, probability = case
     found = trade_off(label, probability, threshold, Cost(false_negative=5, false_positive=1))

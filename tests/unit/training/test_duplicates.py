@@ -176,6 +176,7 @@ def test_it_says_no_such_thing_where_new_borrowers_were_tested_on_or_hardly_any_
     assert unlike_note(few, NO_RATE, parts.before_test, parts.test) is None
 
 
+@pytest.mark.slow
 def test_a_book_loaded_twice_gives_the_model_of_the_book_loaded_once():
     frame = book(1200)
     once = train(frame, CASE, AS_OF, **MADE_WITH)
@@ -187,6 +188,7 @@ def test_a_book_loaded_twice_gives_the_model_of_the_book_loaded_once():
 
 
 @pytest.mark.skipif(not CARS.exists(), reason=f"{CARS} is absent")
+@pytest.mark.slow
 def test_the_car_loans_that_stand_twice_are_found_pair_by_pair():
     raw = pd.read_csv(CARS)
     due, paid = (pd.to_datetime(raw[name], utc=True) for name in ("due_date", "paid_date"))

@@ -101,6 +101,7 @@ def at_random():
         return train(as_known(EARLIER), case, EARLIER, **MADE_WITH)
 
 
+@pytest.mark.slow
 def test_at_random_no_record_a_champion_learned_from_calibrates_or_tests_it_later(at_random):
     renewed = recalibrate(at_random.bundle, as_known(AS_OF), AT_RANDOM, AS_OF, **MADE_WITH)
     learnt = set(at_random.matured["_key"].iloc[at_random.parts.before_test])
@@ -111,6 +112,7 @@ def test_at_random_no_record_a_champion_learned_from_calibrates_or_tests_it_late
     assert renewed.bundle.card["search"] == at_random.bundle.card["search"]
 
 
+@pytest.mark.slow
 def test_at_random_a_later_challenger_tests_on_nothing_its_champion_learned_from(at_random):
     later = train(as_known(AS_OF), AT_RANDOM, AS_OF, **MADE_WITH)
     learnt = set(at_random.matured["_key"].iloc[at_random.parts.before_test])

@@ -239,6 +239,7 @@ def test_another_budget_goes_on_from_the_last_batch_that_it_would_have_asked_for
     assert len(strengths) == before
 
 
+@pytest.mark.slow
 def test_a_bundle_of_a_search_that_was_stopped_in_a_batch_is_the_same_byte_for_byte(tmp_path):
     case = usecase(learners=["decision_tree"], search={"trials": 14}, split={"by": "random"})
 
@@ -289,6 +290,7 @@ def test_whichever_budget_is_used_up_first_ends_it():
     assert run(5, 3600.0).told["trials"] == 5
 
 
+@pytest.mark.slow
 def test_progress_names_what_is_tried_and_the_best_so_far_and_never_goes_back():
     told = []
     run(8, case=CASE, tell=lambda text, done: told.append((done, text)))
@@ -354,6 +356,7 @@ def test_balancing_is_named_where_there_is_any():
     assert [described(Config("xgboost", b)) for b in ("none", "smote")] == ["xgboost", "xgboost with smote"]
 
 
+@pytest.mark.slow
 def test_a_searched_bundle_is_the_same_byte_for_byte_and_its_card_tells_of_the_search(monkeypatch):
     monkeypatch.setitem(boosting.DEFAULTS, "trees", 50)
     case = usecase(balancing=["none", "over"], search={"trials": 7})

@@ -30,6 +30,7 @@ def test_every_parameter_is_searched_and_no_two_suggestions_are_alike(learner, n
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.slow
 def test_what_is_suggested_for_few_records_can_be_fitted_to_few_records(learner):
     matrix, label = records(60)
     asked = study(3)

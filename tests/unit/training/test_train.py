@@ -235,6 +235,7 @@ def in_classes(frame=FRAME):
     return frame.assign(_label=np.digitize(risk, [0.6, 1.3]).astype(float))
 
 
+@pytest.mark.slow
 def test_several_classes_are_told_apart_and_the_bundle_is_the_same_every_time():
     first, second = (trained(in_classes(), **CLASSES, split={"by": "random"}) for _ in range(2))
     assert bundles.to_files(first.bundle) == bundles.to_files(second.bundle)
