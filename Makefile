@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+ACCEPTANCE := $(addprefix tests/e2e/test_,browser.py kills.py requests.py up_killed.py)
 # Every process would compile every library anew.
 unexport PYTHONDONTWRITEBYTECODE
 export DO_NOT_TRACK := 1
@@ -40,11 +41,10 @@ check: setup promtool ## Lint, types, contracts and the unit tests that are quic
 
 test: check ## Every test but those of `make acceptance` and `make stack`, on the real parts
 	$(BIN)/pytest -q -n 2 --dist loadfile -m slow tests/unit
-	$(BIN)/pytest tests/integration tests/e2e --ignore=tests/integration/stack \
-	  --ignore=tests/e2e/test_browser.py --ignore=tests/e2e/test_kills.py --ignore=tests/e2e/test_requests.py
+	$(BIN)/pytest tests/integration tests/e2e --ignore=tests/integration/stack $(ACCEPTANCE:%=--ignore=%)
 
 acceptance: setup browser ## The product in a real browser, nights that are killed, a storm of events: 20 minutes
-	$(BIN)/pytest tests/e2e/test_browser.py tests/e2e/test_kills.py tests/e2e/test_requests.py
+	$(BIN)/pytest $(ACCEPTANCE)
 
 pictures: setup browser ## Take the pictures of docs/images anew
 	$(BIN)/python -m tests.e2e.pictures

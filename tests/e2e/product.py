@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx
 import psutil
 
+from tests.patient import Patient
+
 REFIT = str(Path(sys.executable).with_name("refit"))
 BANNER_SECONDS = 600
 STOP_SECONDS = 60
@@ -77,10 +79,16 @@ class Up:
         return f"http://127.0.0.1:{self.ports[name]}"
 
     def prefect(self, path, body=None):
-        answer = httpx.request(
-            "POST" if body is not None else "GET", f"{self.url('PREFECT')}/api{path}", json=body, timeout=60
-        )
-        return answer.raise_for_status().json()
+        with httpx.Client(base_url=f"{self.url('PREFECT')}/api", timeout=60, transport=Patient()) as api:
+            return api.request("GET" if body is None else "POST", path, json=body).raise_for_status().json()
+
+    def runs(self, deployment, *states):
+        """What Prefect knows of the runs of a deployment that are in one of the states."""
+        wanted = {
+            "deployments": {"name": {"any_": [deployment]}},
+            "flow_runs": {"state": {"type": {"any_": list(states)}}},
+        }
+        return self.prefect("/flow_runs/filter", wanted)
 
     def run(self, *words):
         """Run one command of refit on the same home, and return what it printed."""

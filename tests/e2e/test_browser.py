@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e import visits
 from tests.e2e.product import LAST_LINE, Up
+from tests.patient import Patient
 
 pytestmark = [
     pytest.mark.slow,
@@ -90,7 +91,8 @@ def night(up, chromium, day):
 def ask(url, **sent):
     """Ask as a program would, with as much patience as the browser has."""
     method = "POST" if sent else "GET"
-    return httpx.request(method, url, timeout=visits.PATIENCE_MS / 1000, **sent).raise_for_status()
+    with httpx.Client(timeout=visits.PATIENCE_MS / 1000, transport=Patient()) as client:
+        return client.request(method, url, **sent).raise_for_status()
 
 
 def run_of(up, address):

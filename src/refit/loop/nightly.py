@@ -121,7 +121,7 @@ def nothing_to_learn(world: World, usecase: UseCase) -> str | None:
 def record_nothing(world: World, usecase: str, as_of: datetime, started_at: datetime, why: str) -> None:
     """Keep a night that had nothing to do, where nights of the use case stand in the ledger already.
 
-    Where none does, none is wanted: no page shows the use case. Where one failed, it would else be the last for ever.
+    Where none does, none is wanted. Where one failed, it would else be the last for ever.
     """
     if not world.ledger.runs(usecase, limit=1, kind="nightly"):
         return

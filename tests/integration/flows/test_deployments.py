@@ -19,6 +19,7 @@ from flows.processes import Processes
 from flows.server import PrefectServer
 from refit.settings import Settings
 from refit.usecase.catalogue import find, names
+from tests.patient import Patient
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +58,7 @@ def deployed(tmp_path_factory) -> Iterator[Deployed]:
         server.keep_pool(POOL, is_paused=True)
         processes.start("deploy", deploy_command(), given, ROOT)
         _wait(lambda: processes.ended("deploy"))
-        with httpx.Client(base_url=given["PREFECT_API_URL"], timeout=20, trust_env=False) as api:
+        with httpx.Client(base_url=given["PREFECT_API_URL"], timeout=20, transport=Patient()) as api:
             yield Deployed(server, api)
     finally:
         server.close()
