@@ -46,8 +46,9 @@ def arrivals(
         unseen = _unseen(world, batches, last)
         arrived = frame["_arrived_at"] > pd.Timestamp(last.as_of)
         new = frame.loc[arrived | frame["_key"].isin(_keys(world, usecase, unseen, as_of)), "_key"]
-    causes = tuple((str(cause), cause.n) for cause in world.ledger.causes(unseen, COMMONEST))
-    return Arrivals(frozenset(new), _refused(world, usecase, unseen, as_of), causes)
+    n_refused = _refused(world, usecase, unseen, as_of)
+    causes = world.ledger.causes(unseen, COMMONEST) if n_refused else ()
+    return Arrivals(frozenset(new), n_refused, tuple((str(cause), cause.n) for cause in causes))
 
 
 def _unseen(world: World, batches: Sequence[BatchRow], last: DecisionRow) -> list[BatchRow]:

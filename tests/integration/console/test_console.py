@@ -218,6 +218,15 @@ def test_no_path_leads_out_of_the_store(world, path):
     assert b"create_app" not in answer
 
 
+@pytest.mark.usefixtures("client")
+def test_a_head_without_an_end_is_refused_after_some_kilobytes(world):
+    """Else whoever reaches the port could fill the memory before a token is asked for."""
+    with socket.create_connection(("127.0.0.1", world.settings.console_port), timeout=30) as raw:
+        # No longer than is read of it before the refusal: else a reset could overtake the answer.
+        raw.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: " + b"x" * 20_000)
+        assert raw.recv(65536).split()[1] == b"400"
+
+
 def test_a_foreign_host_name_is_refused(client):
     assert client.get("/", headers={"host": "evil.example"}).status_code == 400
 
