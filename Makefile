@@ -41,7 +41,7 @@ check: setup promtool ## Lint, types, contracts and the unit tests that are quic
 
 test: check ## Every test but those of `make acceptance` and `make stack`, on the real parts
 	$(BIN)/pytest -q -n 2 --dist loadfile -m slow tests/unit
-	$(BIN)/pytest tests/integration tests/e2e --ignore=tests/integration/stack $(ACCEPTANCE:%=--ignore=%)
+	$(BIN)/pytest -n 2 --dist loadfile tests/integration tests/e2e --ignore=tests/integration/stack $(ACCEPTANCE:%=--ignore=%)
 
 acceptance: setup browser ## The product in a real browser, nights that are killed, a storm of events: 20 minutes
 	$(BIN)/pytest $(ACCEPTANCE)
@@ -68,8 +68,10 @@ browser:
 	  && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
 	  || echo "chromium is not here and cannot be installed: the browser tests are skipped"
 
+# Left out: what others import, kills of an hour, and those that are given the data of others by name.
+BENCHMARKS := $(filter-out $(addprefix benchmarks/,served.py load.py reading.py kills.py flaml.py sba_training.py),$(wildcard benchmarks/*.py))
 bench: setup ## The benchmarks, one JSON line each
-	@for script in $(filter-out benchmarks/kills.py benchmarks/served.py benchmarks/load.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script; done
+	@for script in $(BENCHMARKS); do echo "$$script" >&2; $(BIN)/python $$script || exit 1; done
 
 lock: setup ## Write requirements.lock anew
 	$(BIN)/python -m uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-annotate \

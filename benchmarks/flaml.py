@@ -2,7 +2,8 @@
 
     python benchmarks/flaml.py ../shared/data [DATASET ...] [--splits 5] [--seconds 120] [--ours 75s]
 
-FLAML lives in an environment of its own, made in a temporary folder. Prints one JSON line a data set.
+FLAML lives in an environment of its own, made in a temporary folder. Prints one JSON line a data set; on stderr each
+split as it ends.
 """
 
 import argparse
@@ -91,7 +92,7 @@ def theirs(done: Trained, python: Path, seconds: float) -> Result:
         for part, rows in (("train", done.parts.before_test), ("test", done.parts.test)):
             chosen = done.matured.iloc[rows][[*features, "_label"]]
             (chosen if part == "train" else chosen[features]).to_csv(f"{folder}/{part}.csv", index=False)
-        command = [python, "-W", "ignore", "-c", FIT, folder, str(seconds), str(usecase.seed)]
+        command = [python, "-I", "-W", "ignore", "-c", FIT, folder, str(seconds), str(usecase.seed)]
         told = subprocess.run(command, capture_output=True, text=True, check=False)
         if told.returncode:
             raise SystemExit(told.stderr)
@@ -153,6 +154,7 @@ def main() -> None:
                 mine.append(result)
                 if python is not None and not asked.alone:
                     other.append(theirs(done, python, asked.seconds))
+                print(name, seed, result, *other[-1:], file=sys.stderr, flush=True)
             told = {"dataset": name, "splits": asked.splits, "refit": _means(mine)}
             print(json.dumps(told | ({"flaml": _means(other)} if other else {})), flush=True)
 

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -17,11 +18,14 @@ from typing import Any
 import numpy as np
 import xgboost
 
+from refit.loop.wiring import open_world
 from refit.release.bento import bento_path, build
 from refit.scoring.bundle import Bundle, GoldenRecord, named, save
 from refit.scoring.calibration import Calibrator
 from refit.scoring.encoder import Encoder
 from refit.scoring.model import XGBoostModel
+from refit.settings import Settings
+from refit.store.rows import ReleaseRow
 from refit.usecase.model import UseCase
 
 NUMBERS, CATEGORIES = 18, 9
@@ -116,6 +120,45 @@ def served(version: str, path: Path, **environment: str) -> Iterator[tuple[int, 
             process.stdout.close()
 
 
+def put_live(made: Bundle, folder: Path, url: str) -> None:
+    """Make a bundle live in the ledger at `url`."""
+    (folder / "bench.yaml").write_text(json.dumps(CONTENT | {"example": record(0)}))
+    settings = Settings(home=folder, database_url=url, usecases=folder)
+    tag, _ = bento(made, folder / "bundles", settings.bentoml)
+    with open_world(settings) as world:
+        world.ledger.record_release(released(made.version, tag))
+
+
+@contextmanager
+def whole(folder: Path, url: str, **environment: str) -> Iterator[tuple[int, Popen[str]]]:
+    """Run `refit serve` on what `put_live` made live; give its port and the supervisor."""
+    port = free_port()
+    told = {"REFIT_HOME": str(folder), "REFIT_DATABASE_URL": url, "REFIT_USECASES": str(folder), "COLUMNS": "500"}
+    command = [Path(sys.executable).with_name("refit"), "serve", "bench", "--port", str(port)]
+    process = Popen(command, stderr=PIPE, env={**os.environ, **told, **environment}, text=True)
+    try:
+        if not any("is live on" in line for line in process.stderr or ()):
+            raise SystemExit("the service did not start")
+        yield port, process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+
+
+def released(version: str, tag: str) -> ReleaseRow:
+    """Return the ledger's row that makes a version live."""
+    return ReleaseRow(
+        usecase="bench", version=version, bento_tag=tag, kind="release", reason="benchmark", as_of=datetime.now(UTC)
+    )
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
 @dataclasses.dataclass(slots=True)
 class Reply:
     """One answer: when it was due and how long it took, in seconds of `time.monotonic`; status 0 is a failure."""
@@ -124,6 +167,7 @@ class Reply:
     took: float
     status: int
     version: str
+    id: str
 
 
 class Connection:
@@ -170,13 +214,14 @@ async def steady(port: int, connections: int, rate: float, until: asyncio.Event,
         due = start + number / connections / rate
         while not until.is_set():
             await asyncio.sleep(max(due - time.monotonic(), 0))
-            status, version = 0, ""
+            status, answer = 0, {}
             try:
                 status, content = await line.ask("/predict", body)
-                version = json.loads(content).get("model_version", "")
+                answer = json.loads(content)
             except (OSError, asyncio.IncompleteReadError):
                 pass
-            replies.append(Reply(due, time.monotonic() - due, status, version))
+            took = time.monotonic() - due
+            replies.append(Reply(due, took, status, answer.get("model_version", ""), answer.get("id", "")))
             due += 1 / rate
         line.close()
 

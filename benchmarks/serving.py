@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import orjson
 import psutil
-from served import CATEGORIES, NUMBERS, bento, bundle, record, served
+from served import CATEGORIES, NUMBERS, bento, bundle, free_port, record, served
 
 from refit.scoring.bundle import Bundle
 
@@ -148,12 +148,6 @@ def script(command: list[str], port: int, **environment: str) -> Iterator[int]:
     finally:
         process.terminate()
         process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def servers(stack: ExitStack, made: Bundle, folder: Path, python: str | None) -> dict[str, Server]:

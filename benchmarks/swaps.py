@@ -17,17 +17,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from subprocess import PIPE, Popen
 
 import psycopg2
-from served import CONTENT, Reply, bento, bundle, percentile, record
+from served import CONTENT, Reply, bento, bundle, free_port, percentile, record, released
 
 from refit.loop.release import rollback
 from refit.loop.wiring import World, open_world
 from refit.release.bento import bento_path
 from refit.settings import Settings
 from refit.store import embedded
-from refit.store.rows import ReleaseRow
 from refit.usecase.model import UseCase
 
 HANG_SECONDS = 4.0
@@ -97,15 +97,7 @@ class Show:
         self._swapped(lambda: rollback(self.world, self.usecase, datetime.now(UTC)).version)
 
     def _record(self, version: str, tag: str) -> str:
-        row = ReleaseRow(
-            usecase=self.usecase.name,
-            version=version,
-            bento_tag=tag,
-            kind="release",
-            reason="benchmark",
-            as_of=datetime.now(UTC),
-        )
-        return self.world.ledger.record_release(row).version
+        return self.world.ledger.record_release(released(version, tag)).version
 
     def _swapped(self, change: Callable[[], str]) -> None:
         began = time.monotonic()
@@ -136,14 +128,6 @@ def clients(port: int, connections: int, rate: float, replies: list[Reply], fold
         load.terminate()
         load.communicate()
     replies += [Reply(**json.loads(line)) for line in out.read_text().splitlines()]
-
-
-def free_port() -> int:
-    import socket  # noqa: PLC0415
-
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def run(options: argparse.Namespace, folder: Path, url: str) -> dict[str, object]:
@@ -186,20 +170,27 @@ def run(options: argparse.Namespace, folder: Path, url: str) -> dict[str, object
             server.communicate()
         refused = sum(row.kind == "refused" for row in world.ledger.releases(usecase.name, limit=10_000))
     with psycopg2.connect(url) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM refit.prediction")
-        logged = cursor.fetchone()[0]
+        cursor.execute("SELECT id::text FROM refit.prediction")
+        logged = {row[0] for row in cursor.fetchall()}
     if options.keep is not None:
         shutil.copy(folder / "replies.jsonl", options.keep)
-    return result(options, replies, show, (quiet, began), {"refused": refused, "logged": logged})
+    return result(options, replies, show, (quiet, began), refused, logged)
 
 
 def result(
-    options: argparse.Namespace, replies: list[Reply], show: Show, still: tuple[float, float], seen: dict[str, int]
+    options: argparse.Namespace,
+    replies: list[Reply],
+    show: Show,
+    still: tuple[float, float],
+    refused: int,
+    logged: set[str],
 ) -> dict[str, object]:
     before = [reply.took for reply in replies if still[0] <= reply.due < still[1]]
-    during = [reply.took for reply in replies if any(start <= reply.due < end for start, end in show.swaps)]
+    each = [[reply.took for reply in replies if start <= reply.due < end] for start, end in show.swaps]
+    during = [took for swap in each for took in swap]
+    of_each = [percentile(swap, 0.99) for swap in each]
     took = [end - start for start, end in show.swaps]
-    answered = sum(reply.status == 200 for reply in replies)
+    answered = [reply.id for reply in replies if reply.status == 200]
     versions = {reply.version for reply in replies if reply.status == 200}
     p99 = percentile(before, 0.99), percentile(during, 0.99)
     return {
@@ -207,15 +198,19 @@ def result(
         "connections": options.connections,
         "requests_a_second": options.connections * options.rate,
         "releases": options.releases,
-        "refused": seen["refused"],
+        "refused": refused,
         "rollbacks": options.rollbacks,
         "requests": len(replies),
-        "failed": len(replies) - answered,
+        "failed": len(replies) - len(answered),
         "versions_not_made_live_by_the_ledger": len(versions - show.live_versions),
-        "answers_missing_or_double_in_the_decision_log": abs(seen["logged"] - answered),
+        "answers_missing_in_the_decision_log": len(set(answered) - logged),
+        "in_the_decision_log_and_never_answered": len(logged - set(answered)),
+        "one_id_answered_twice": len(answered) - len(set(answered)),
         "p99_ms_before": round(p99[0] * 1000, 2),
         "p99_ms_during_a_swap": round(p99[1] * 1000, 2),
         "times": round(p99[1] / p99[0], 2),
+        "p99_ms_of_the_middle_swap": round(median(of_each) * 1000, 2),
+        "p99_ms_of_the_worst_swap": round(max(of_each) * 1000, 2),
         "reach": "0 failed, 0 others, <= 3 times",
         "seconds_a_swap": round(sum(took) / len(took), 2),
     }

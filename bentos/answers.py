@@ -47,7 +47,8 @@ def answer(content: object) -> Answer:
 
 def invalid(problems: Iterable[Problem]) -> RefusalError:
     """Return the refusal of a record."""
-    return _invalid([{"field": problem.field, "why": problem.why} for problem in problems])
+    fields = [{"field": problem.field, "why": problem.why} for problem in problems]
+    return _invalid(fields, len(fields))
 
 
 def invalid_batch(found: dict[int, list[Problem]]) -> RefusalError:
@@ -56,11 +57,12 @@ def invalid_batch(found: dict[int, list[Problem]]) -> RefusalError:
     fields: list[dict[str, Any]] = [
         {"record": place, "field": problem.field, "why": problem.why} for place, problem in islice(each, MAX_FIELDS)
     ]
-    if (more := sum(map(len, found.values())) - MAX_FIELDS) > 0:
-        fields.append({"field": "body", "why": f"{more} more problems"})
-    return _invalid(fields)
+    total = sum(map(len, found.values()))
+    if total > MAX_FIELDS:
+        fields.append({"field": "body", "why": f"{total - MAX_FIELDS} more problems"})
+    return _invalid(fields, total)
 
 
-def _invalid(fields: list[dict[str, Any]]) -> RefusalError:
-    message = f"{len(fields)} field{'' if len(fields) == 1 else 's'} refused; GET /model shows the inputs"
+def _invalid(fields: list[dict[str, Any]], total: int) -> RefusalError:
+    message = f"{total} field{'' if total == 1 else 's'} refused; GET /model shows the inputs"
     return RefusalError(400, "invalid_argument", message, fields=fields)

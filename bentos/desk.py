@@ -5,19 +5,22 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from math import inf
 from typing import Final, Protocol
 
 from bentos.answers import Answer, RefusalError, answer, invalid
-from bentos.body import MAX_BATCH_BODY, MAX_BODY, DisconnectedError, Receive, Scope, Send, read
+from bentos.body import MAX_BATCH_BODY, MAX_BODY, DisconnectedError, Receive, Room, Scope, Send, read
 from bentos.contract import card
 from bentos.decoding import NotJsonError, decode
 from bentos.door import Door, is_home, joined, well_formed
 from bentos.metrics import Log, Metrics, Status
 from bentos.openapi import openapi
 from bentos.predicting import Answered, Predictor, kept, new_id
+from bentos.shape import most_marks, too_many_marks, too_nested
 from bentos.spool import SpoolFullError
 from refit.scoring.bundle import Bundle
 from refit.scoring.request import Problem
@@ -26,6 +29,8 @@ from refit.trace import places
 PROBES: Final = ("/healthz", "/livez", "/readyz")
 METRICS: Final = "/metrics"
 NOT_FOUND: Final = 404
+LAST_SECONDS: Final = 3.0
+"""How long a client may take to begin to read that its time is up; a generation ends its connection before that."""
 _COUNTED: Final[Mapping[str, Status]] = {
     "invalid_argument": "invalid_argument",
     "too_large": "invalid_argument",
@@ -77,6 +82,9 @@ class Desk:
         self._door = door or Door()
         self._decisions = decisions
         self._predictor = Predictor(bundle)
+        self._most_marks = most_marks(bundle.usecase.inputs)
+        self._room = Room()
+        self._own_room = Room(inf)
         self._metrics = Metrics(bundle.usecase.name, bundle.version, bundle.as_of, decisions)
         self._batches = ThreadPoolExecutor(1, "batch")
         self._explanations = ThreadPoolExecutor(1, "explain")
@@ -110,7 +118,9 @@ class Desk:
             if begun:  # the client does not read: half an answer cannot be taken back
                 return
             given = self._refused(request, _too_slow(self._door.request_seconds))
-            await _send(send, given, request.id)
+            with suppress(TimeoutError):  # who leaves the answer to an earlier request unread gets none to this one
+                async with asyncio.timeout(LAST_SECONDS):
+                    await _send(send, given, request.id)
         finally:
             self._metrics.in_flight -= 1
         if access.isEnabledFor(logging.INFO):
@@ -141,7 +151,8 @@ class Desk:
         if self._metrics.in_flight > self._door.max_concurrent and not request.private:
             raise RefusalError(503, "refused", "as many requests as may be are being answered", retry_after="1")
         limit, respond = form
-        return await respond(request, await read(request.headers, receive, limit))
+        with (self._own_room if request.private else self._room).share() as share:
+            return await respond(request, await read(request.headers, receive, limit, share))
 
     def _let_in(self, request: Request) -> None:
         """Refuse who may not ask: anybody without a key, or, where no keys are set, other machines.
@@ -170,19 +181,33 @@ class Desk:
 
     async def _predict(self, request: Request, body: bytearray) -> Answer:
         read_at = time.perf_counter()
-        answered = self._predictor.predict(_decoded(body))
+        answered = self._predictor.predict(self._record(body))
         return self._settled(request, [answered], answer(answered.content), read_at)
 
+    def _record(self, body: bytearray) -> object:
+        """Decode the body of one record, unless it cannot be one; a thread instead would not do: see `shape`."""
+        if too_many_marks(body, self._most_marks):
+            raise invalid([Problem("body", "more brackets, colons and commas than a record of these inputs can hold")])
+        return _decoded(body)
+
     async def _aside(self, pool: Executor, work: Work, request: Request, body: bytearray) -> Answer:
-        return await asyncio.get_running_loop().run_in_executor(pool, work, request, body)
+        begun = pool.submit(work, request, body)
+        try:
+            return await asyncio.wrap_future(begun)
+        except asyncio.CancelledError:
+            if begun.cancelled():
+                body.clear()  # the pool's queue still holds it, and nobody reads it
+            raise
 
     def _explain(self, request: Request, body: bytearray) -> Answer:
         read_at = time.perf_counter()
-        answered = self._predictor.explain(_decoded(body))
+        answered = self._predictor.explain(self._record(body))
         return self._settled(request, [answered], answer(answered.content), read_at)
 
     def _predict_batch(self, request: Request, body: bytearray) -> Answer:
         read_at = time.perf_counter()
+        if too_nested(body):
+            raise invalid([Problem("body", "more objects and lists than a batch of records can hold")])
         answers = self._predictor.predict_batch(_decoded(body))
         content = answer({"predictions": [answered.content for answered in answers]})
         return self._settled(request, answers, content, read_at)

@@ -5,13 +5,14 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO, cast
 
 import structlog
 import typer
 
 from refit.errors import ContractError
 from refit.loop.days import end_of, lived
+from refit.saying import Unfailing
 from refit.settings import Settings
 
 if TYPE_CHECKING:
@@ -57,12 +58,12 @@ def open_ledger() -> Generator["Desk", None, None]:
 
 
 def settings_read() -> Settings:
-    """Read the settings, and send the log where they say."""
+    """Read the settings, and send the log where they say; a line that cannot be written ends no thread."""
     settings = Settings.read()
     logging.basicConfig(stream=sys.stderr, level=settings.log_level)
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, settings.log_level)),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", Unfailing(sys.stderr))),
     )
     return settings
 

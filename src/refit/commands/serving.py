@@ -6,6 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from refit.commands.app import Name, app, open_ledger, settings_read
+from refit.saying import unfailing
 from refit.settings import Settings
 from refit.terminal import err, out, print_json
 
@@ -27,12 +28,13 @@ def serve(
 
     settings = settings_read()
     host, port = host or settings.host, port or settings.service_port
+    echo = unfailing(err.print)
     if bento is not None:
         from refit.loop.serve_image import serve_image  # noqa: PLC0415 - as above
 
-        serve_image(settings, bento, usecase, host=host, port=port, echo=err.print)
+        serve_image(settings, bento, usecase, host=host, port=port, echo=echo)
         return
-    start(settings, usecase, host=host, port=port, echo=err.print)
+    start(settings, usecase, host=host, port=port, echo=echo)
 
 
 @app.command()

@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 
 from refit.commands.app import AsJson, app, open_ledger, open_stores
+from refit.saying import unfailing
 from refit.settings import Settings
 from refit.terminal import err, out, print_json
 from refit.usecase import catalogue
@@ -23,7 +24,7 @@ def up(
 
     settings = Settings.read()
     chosen = [catalogue.find(name, settings.usecases) for name in (usecases or ["demo"])]
-    run(settings, chosen, out.print)
+    run(settings, chosen, unfailing(out.print))
 
 
 @app.command()

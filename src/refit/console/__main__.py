@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from threading import Thread
-from typing import Final
+from typing import Final, TextIO, cast
 
 import structlog
 import uvicorn
@@ -16,6 +16,7 @@ from refit.console.hosts import ANY
 from refit.errors import ContractError, RefitError
 from refit.loop.score import Scorer
 from refit.loop.wiring import open_world
+from refit.saying import Unfailing
 from refit.settings import Settings
 from refit.usecase import catalogue
 
@@ -71,7 +72,7 @@ def main() -> None:
         settings = Settings.read()
         structlog.configure(
             wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, settings.log_level)),
-            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+            logger_factory=structlog.PrintLoggerFactory(cast("TextIO", Unfailing(sys.stderr))),
         )
         serve(settings)
     except RefitError as error:

@@ -22,6 +22,8 @@ SURE: Final = 0.99
 APART: Final = 0.95
 """Shared likewise among all pairs of protected groups, of which the best and the worst are but one."""
 SCREEN: Final = "A screen, not a finding"
+MISSING: Final = "(missing)"
+"""The segment of the records without a value, as the card names it."""
 
 
 def segments(usecase: UseCase, test: pd.DataFrame, label: Floats, challenger: Floats, champion: Floats | None) -> Check:
@@ -112,9 +114,13 @@ def _parts(usecase: UseCase, test: pd.DataFrame, label: Floats) -> dict[str, NDA
         f"{column} {value}": rows
         for column in usecase.gate.segments
         if column in test
-        for value, rows in _values(test[column], LEAST * n_classes)
+        for value, rows in _values(_filled(test[column]), LEAST * n_classes)
         if np.bincount(label[rows].astype(np.intp), minlength=n_classes).min() >= LEAST
     }
+
+
+def _filled(column: pd.Series) -> pd.Series:
+    return column.astype(object).where(column.notna(), MISSING)
 
 
 def _values(column: pd.Series, least: int) -> list[tuple[str, NDArray[np.bool_]]]:

@@ -11,6 +11,8 @@ from refit.gate.judge import Evidence, Verdict, judge
 from refit.loop.classes import in_todays_classes
 from refit.scoring.bundle import Bundle
 from refit.scoring.metrics import Floats
+from refit.training.recalibrate import learnt_from
+from refit.training.split import Rows
 from refit.training.train import Trained
 from refit.usecase.model import UseCase
 
@@ -44,7 +46,7 @@ def judged(
         evidence=Evidence(
             bundle=trained.bundle,
             matured=trained.matured,
-            before=trained.parts.before_test,
+            before=_learnt_from(trained, champion),
             test=trained.parts.test,
             fresh=fresh,
             n_pairs=trained.duplicates.n_pairs,
@@ -69,6 +71,14 @@ def latency_ms(bundle: Bundle) -> float | None:
         bundle.predict([record])
         taken.append(time.thread_time() - start)
     return 1000 * median(taken[TIMED:])
+
+
+def _learnt_from(trained: Trained, champion: Bundle | None) -> Rows:
+    """Return the rows that the model learnt from, those of the champion too where only its calibrator is new."""
+    before = trained.parts.before_test
+    if champion is None or len(trained.parts.fit):
+        return before
+    return np.union1d(before, learnt_from(trained.matured, champion, trained.bundle.usecase))
 
 
 def _answers(champion: Bundle, usecase: UseCase, trained: Trained, own: pd.DataFrame | None) -> Floats:

@@ -21,6 +21,8 @@ from refit.store.segments import Part, Segment, quarantine, segments, sole_mover
 
 PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 5.0
+AT_ONCE: Final = 2_000
+"""So many entries are written in one transaction: as text for Postgres they take several times the room."""
 LAST_SECONDS: Final = 30.0
 """How long the end of the service may wait for the last step."""
 
@@ -90,14 +92,14 @@ def move(ledger: Predictions, folder: Path) -> Moved:
         except (RefitError, OSError) as error:
             trouble = trouble or _outage(segment, error)
             continue
-        rows, unfit = _rows(part)
-        n_new, refused = _keep(ledger, rows)
-        unfit += [orjson.dumps([_entry(row)]) for row in refused]
+        unfit = list(part.broken)
+        for start in range(0, len(part.entries), AT_ONCE):
+            done += _moved(ledger, part.entries[start : start + AT_ONCE], unfit)
         try:
             _settle(folder, segment, part, unfit, abandoned=abandoned)
         except (RefitError, OSError) as error:
             trouble = trouble or _outage(segment, error)
-        done += Moved(n_new, len(rows) - len(refused) - n_new, len(unfit))
+        done += Moved(n_quarantined=len(unfit))
     if trouble is not None:
         raise trouble
     return done
@@ -208,15 +210,17 @@ def _outage(segment: Segment, error: RefitError | OSError) -> OutageError:
     return OutageError(f"{why}; the rest of the decision log is moved meanwhile")
 
 
-def _rows(part: Part) -> tuple[list[PredictionRow], list[bytes]]:
-    """Return the predictions of a part, and the lines that are none."""
-    rows, unfit = [], list(part.broken)
-    for entry in part.entries:
+def _moved(ledger: Predictions, entries: Sequence[Any], unfit: list[bytes]) -> Moved:
+    """Keep what entries say; those that are no prediction, or find no room in Postgres, are added to `unfit`."""
+    rows = []
+    for entry in entries:
         try:
             rows.append(prediction_row(entry))
         except DataError:
             unfit.append(orjson.dumps([entry]))
-    return rows, unfit
+    n_new, refused = _keep(ledger, rows)
+    unfit += [orjson.dumps([_entry(row)]) for row in refused]
+    return Moved(n_new, len(rows) - len(refused) - n_new)
 
 
 def _keep(ledger: Predictions, rows: list[PredictionRow]) -> tuple[int, list[PredictionRow]]:

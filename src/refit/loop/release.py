@@ -131,15 +131,15 @@ def catch_up(world: World, usecase: UseCase, as_of: datetime) -> Released | None
 
 
 def rollback(world: World, usecase: UseCase, as_of: datetime, reason: str = "asked for by hand") -> Released:
-    """Make the release before the live one the desired one again.
+    """Make the release before the live one the desired one again; one whose Bento is gone is passed over.
 
     Raises:
-        ReleaseError: There is none to go back to.
+        ReleaseError: There is none to go back to, or none of which the Bento is left.
     """
     with world.ledger.release_lock(usecase.name):
-        previous = world.ledger.previous(usecase.name)
-        if previous is None:
-            raise ReleaseError(f"{usecase.name} has no earlier release to go back to; what is live stays")
+        previous, passed_over = _to_go_back_to(world, usecase)
+        if passed_over:
+            reason = f"{reason}; the Bento of {', '.join(passed_over)} is gone"
         kept = world.ledger.record_release(
             ReleaseRow(
                 usecase=usecase.name,
@@ -152,6 +152,30 @@ def rollback(world: World, usecase: UseCase, as_of: datetime, reason: str = "ask
         )
         log.info("release.rolled_back", usecase=usecase.name, version=kept.version)
         return _released(kept)
+
+
+def _to_go_back_to(world: World, usecase: UseCase) -> tuple[ReleaseRow, list[str]]:
+    """Return the release to go back to, and the versions in between whose Bentos are gone.
+
+    Only where the Bento of what is live lies is it known that another one is gone: elsewhere, as beside a service that
+    runs from images, it may well be where that service looks for it.
+    """
+    earlier, live = world.ledger.earlier(usecase.name), world.ledger.live(usecase.name)
+    if not earlier:
+        raise ReleaseError(f"{usecase.name} has no earlier release to go back to; what is live stays")
+    store = world.settings.bentoml
+    left = [bento.bento_path(row.bento_tag, store).is_dir() for row in earlier]
+    if live is None or not bento.bento_path(live.bento_tag, store).is_dir():
+        if not left[0]:
+            log.warning("release.bento_not_here", version=earlier[0].version, then="a service with this home waits")
+        return earlier[0], []
+    nearest = left.index(True) if any(left) else len(earlier)
+    gone = list(dict.fromkeys(row.version for row in earlier[:nearest]))
+    if nearest == len(earlier):
+        raise ReleaseError(
+            f"the Bento of {', '.join(gone)} is gone from {store}: restore it from a backup; what is live stays"
+        )
+    return earlier[nearest], gone
 
 
 def bundle_folder(world: World, version: str) -> Path:

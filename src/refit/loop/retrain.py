@@ -79,7 +79,8 @@ def retrain(
         search: How long to search, where not as the use case says.
 
     Raises:
-        ContractError: What to recalibrate reads columns that the newest records were taken in without.
+        ContractError: There is nothing to recalibrate, or it reads columns that the newest records were taken in
+            without.
         DataError: The matured records cannot train a model, or the champion is damaged; says what to do.
     """
     with world.ledger.retrain_lock(usecase.name, lambda: progress("Waiting for another retrain to end", None)):
@@ -101,8 +102,13 @@ def retrain(
 def _retrained(
     world: World, usecase: UseCase, as_of: datetime, recalibrate: bool, search: Search | None, progress: Progress
 ) -> Retrained:
-    seen = asof.read(world, usecase, as_of)
     live = world.ledger.live(usecase.name, as_of)
+    if recalibrate and live is None:
+        raise ContractError(
+            f"{usecase.name}: no model made by {as_of:%Y-%m-%d} is live, so there is none to recalibrate; train one "
+            f"with `refit retrain {usecase.name}` and put it live with `refit release {usecase.name}`"
+        )
+    seen = asof.read(world, usecase, as_of)
     champion = champion_of(world, live) if live is not None else None
     origin = {"code_version": code_version(), "snapshot": seen.snapshot}
     if recalibrate and champion is not None:

@@ -1,7 +1,9 @@
 """Serve what the ledger says is live, and write back what could not be."""
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +14,7 @@ from refit.release.bento import bento_path
 from refit.release.kept import Keeper
 from refit.release.supervisor import Release, Supervisor
 from refit.settings import Settings
+from refit.store.atomic import make_folder
 from refit.store.rows import ReleaseRow
 from refit.usecase import catalogue
 from refit.usecase.model import UseCase
@@ -29,7 +32,8 @@ def start(settings: Settings, usecase: str, *, host: str, port: int, echo: Echo)
 
     Raises:
         ContractError: There is no such use case, or the ledger belongs to a newer version.
-        OutageError: The port is taken, or the embedded Postgres does not start.
+        OutageError: The port is taken, the decision log's folder cannot be written, or the embedded Postgres does not
+            start.
     """
     found = catalogue.find(usecase, settings.usecases)
     kept = kept_file(settings, usecase)
@@ -44,8 +48,11 @@ def serve(world: ServiceDesk, usecase: UseCase, *, host: str, port: int, echo: E
     Until the ledger answers for the first time, what was live here last is served.
 
     Raises:
-        OutageError: The port is taken.
+        OutageError: The port is taken, or the decision log's folder cannot be written.
+        ContractError: A file stands where that folder is needed.
     """
+    spool = spool_folder(world.settings, usecase.name)
+    require_spool(spool)
     talk = _Talk(world, usecase.name, f"http://{host}:{port}", echo)
     supervisor = Supervisor(
         desired=talk.desired,
@@ -56,10 +63,28 @@ def serve(world: ServiceDesk, usecase: UseCase, *, host: str, port: int, echo: E
         start_seconds=world.settings.start_seconds,
         environment=service_environment(world.settings, usecase),
         kept=talk.kept,
+        fit=partial(require_spool, spool),
     )
     supervisor.bind()
-    with moving(world.ledger, spool_folder(world.settings, usecase.name)):
+    with moving(world.ledger, spool):
         supervisor.run()
+
+
+def require_spool(folder: Path) -> None:
+    """Make the decision log's folder, unless it is there, and see that it can be written.
+
+    A generation without it does not start, and would look as if its release were at fault.
+
+    Raises:
+        OutageError: The disk refuses; says what to do.
+        ContractError: A file stands in its place.
+    """
+    try:
+        make_folder(folder, mode=0o700)
+    except OSError as error:
+        raise OutageError(f"{folder}: {error.strerror}; name another place in REFIT_HOME") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutageError(f"{folder}: the decision log cannot be written; make it writable, or set another REFIT_HOME")
 
 
 def kept_file(settings: Settings, usecase: str) -> Path:

@@ -1,13 +1,14 @@
 """Serve the one release an image holds. The ledger is not asked what shall be live; it gets the decision log alone."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
 
 from refit.errors import ContractError, ReleaseError
 from refit.loop.mover import moving, spool_folder
-from refit.loop.serve import service_environment
+from refit.loop.serve import require_spool, service_environment
 from refit.loop.wiring import Desk
 from refit.release.bento import BUNDLE, bento_path
 from refit.release.image import Image, packed, write_image
@@ -48,16 +49,18 @@ def serve_image(
     """Serve until SIGTERM or SIGINT. Starts while Postgres is away: what is answered waits in the spool.
 
     Raises:
-        ContractError: No database is named, or the Bento is of another use case.
+        ContractError: No database is named, the Bento is of another use case, or a file stands where the decision log's
+            folder is needed.
         ReleaseError: The Bento does not answer as it should: there is nothing to serve.
-        OutageError: The port is taken.
+        OutageError: The port is taken, or the decision log's folder cannot be written.
     """
     found = packed(bento)
     if found.usecase != usecase:
         raise ContractError(f"{bento} serves {found.usecase}, not {usecase}")
     if settings.database_url is None:
         raise ContractError("REFIT_DATABASE_URL names the Postgres that the decision log goes to; an image has none")
-    release = release_of(bento)
+    release, spool = release_of(bento), spool_folder(settings, usecase)
+    require_spool(spool)
     refusals: SimpleQueue[str] = SimpleQueue()
 
     def on_refused(_release: Release, reason: str) -> None:
@@ -72,9 +75,10 @@ def serve_image(
         port=port,
         start_seconds=settings.start_seconds,
         environment=service_environment(settings, _usecase(bento)),
+        fit=partial(require_spool, spool),
     )
     supervisor.bind()
-    with Ledger(settings.database_url.get_secret_value()) as ledger, moving(ledger, spool_folder(settings, usecase)):
+    with Ledger(settings.database_url.get_secret_value()) as ledger, moving(ledger, spool):
         supervisor.run()
     if not refusals.empty():
         raise ReleaseError(f"{release.bento_tag} cannot be served: {refusals.get()}")

@@ -1,5 +1,6 @@
 """What the figures say, in sentences, what matters most first."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -14,6 +15,10 @@ from refit.portfolio.rates import Rates, Vintage
 from refit.portfolio.segments import Segment, two_shares
 
 MUCH_MISSING: Final = 0.05
+CHANCE: Final = 0.05
+"""The most that all comparisons of a kind together may find where there is nothing (Bonferroni)."""
+FEW: Final = 50
+"""A vintage in which fewer outcomes are known is neither the best nor the worst: its share says too little."""
 
 
 def share(value: float, decimals: int = 1) -> str:
@@ -78,10 +83,10 @@ def of_all(book: Book, overall: Rates | None) -> Iterator[str]:
 
 def of_vintages(book: Book, found: Sequence[Vintage]) -> Iterator[str]:
     """Say which vintages were best and worst, and which are not to be read yet."""
-    ripe = [one for one in found if one.ripe and one.share is not None]
+    ripe = [one for one in found if one.ripe and one.n_known >= FEW]
     if book.outcome.binary and len(ripe) > 1:
         worst, best = max(ripe, key=_bad_share), min(ripe, key=_bad_share)
-        if worst.low[0] > best.high[0]:
+        if _chance(worst, best) * math.comb(len(ripe), 2) <= CHANCE:
             yield (
                 f"Records of {worst.name}, the worst vintage, {_of_vintage(book, worst)}; "
                 f"those of {best.name}, the best, {_of_vintage(book, best)}."
@@ -97,6 +102,11 @@ def of_vintages(book: Book, found: Sequence[Vintage]) -> Iterator[str]:
 
 def _bad_share(one: Vintage) -> float:
     return one.share[0] if one.share is not None else 0.0
+
+
+def _chance(one: Vintage, other: Vintage) -> float:
+    n, other_n = one.n_known, other.n_known
+    return two_shares(round(_bad_share(one) * n), n, round(_bad_share(other) * other_n), other_n)
 
 
 def _of_vintage(book: Book, one: Vintage) -> str:
@@ -118,7 +128,7 @@ def contrast(book: Book, groups: Groups, found: Rates, least: float, n_columns: 
     high = max(named, key=lambda g: found.share[g, k])
     low = min(named, key=lambda g: found.share[g, k])
     chance = two_shares(found.hits[high, k], found.n[high], found.hits[low, k], found.n[low])
-    if chance * n_columns * len(named) * (len(named) - 1) / 2 > 0.05:  # noqa: PLR2004 - Bonferroni's, at 5 %
+    if chance * n_columns * math.comb(len(named), 2) > CHANCE:
         return None
     name = book.outcome.names[k]
     first, second = (

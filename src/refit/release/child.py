@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from refit.errors import ReleaseError
+from refit.errors import OutageError, ReleaseError
 from refit.release import golden
 from refit.release.bento import BUNDLE
 from refit.scoring.bundle import GoldenRecord
@@ -76,11 +76,16 @@ class Child:
             environment: What it is told besides our own environment.
 
         Raises:
-            ReleaseError: The Bento is not there, or carries nothing to check it by.
+            ReleaseError: The Bento carries nothing to check it by.
+            OutageError: The Bento is not on this machine, which says nothing of the release: it was whole on a disk
+                before the ledger named it.
             OSError: The system lets us have no process, socket or thread.
         """
         if not release.bento_path.is_dir():
-            raise ReleaseError(f"{release.bento_tag}: there is no Bento in {release.bento_path}")
+            raise OutageError(
+                f"{release.bento_tag}: there is no Bento in {release.bento_path}; is this the REFIT_HOME it was "
+                "built in?"
+            )
         self._golden = golden.carried(release.bento_path / BUNDLE) if release.golden is None else release.golden
         self.release = release
         self.born = time.monotonic()

@@ -27,6 +27,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -45,6 +46,8 @@ IN_FLIGHT_SECONDS: Final = 30
 TICK: Final = 0.02
 LINE: Final = 4096
 REQUEST_SECONDS: Final = 30.0
+PROGRESS: Final = 256 << 10
+"""So much of an answer, or the rest of it, is to be read in the time that a request may take."""
 SLOW_BODY: Final = b'{"error":{"code":"timeout","message":"no whole request came in time"}}\n'
 TOO_SLOW: Final = (
     b"HTTP/1.1 504 Gateway Timeout\r\ncontent-type: application/json\r\nconnection: close\r\n"
@@ -190,34 +193,62 @@ class Server(uvicorn.Server):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Since when a connection's client makes us wait: to read an answer, or to say what it wants."""
+
+    since: float
+    cycle: object
+    unread: int
+    """Bytes of answers that not even the kernel took yet."""
+
+    def goes_on(self, now: "Wait") -> bool:
+        """Tell whether it is the same wait still: nothing new was begun or answered, and too little of it was read."""
+        same = self.cycle is now.cycle and bool(self.unread) == bool(now.unread)
+        return same and self.unread - PROGRESS < now.unread <= self.unread
+
+
 class Patience:
-    """Ends connections whose client takes too long to say what it wants: uvicorn waits for a request line for ever."""
+    """Ends connections whose client takes too long to say what it wants, or to read what it is told.
+
+    uvicorn waits for both for ever: closing a connection waits until all is read.
+    """
 
     def __init__(self, connections: Callable[[], Iterable[Any]], seconds: float) -> None:
         self._connections = connections
         self._seconds = seconds
-        self._since: dict[Any, tuple[object, float]] = {}
+        self._waits: dict[Any, Wait] = {}
 
     def look(self, now: float) -> None:
-        """End each connection that has owed the head of the same request for too long."""
-        owing = {c: c.cycle for c in self._connections() if _owes_a_request(c)}
-        before = self._since
-        self._since = {}
-        for connection, cycle in owing.items():
-            last, since = before.get(connection, (cycle, now))
-            if last is not cycle:
-                since = now
-            if now - since > self._seconds:
-                connection.transport.write(TOO_SLOW)
-                connection.transport.close()
+        """End each connection that has made us wait for the same thing for too long."""
+        before, self._waits = self._waits, {}
+        for connection in list(self._connections()):
+            unread = connection.transport.get_write_buffer_size()
+            if not unread and not _owes_a_request(connection):
+                continue
+            wait = Wait(now, connection.cycle, unread)
+            last = before.get(connection)
+            if last is not None and last.goes_on(wait):
+                wait = last
+            if now - wait.since <= self._seconds:
+                self._waits[connection] = wait
+            elif unread:
+                connection.transport.abort()
             else:
-                self._since[connection] = cycle, since
+                _end(connection)
 
 
 def _owes_a_request(connection: Any) -> bool:
-    """Tell whether a client has begun a request, or has just come, and nothing answers it yet."""
+    """Tell whether a client has begun a request, or has just come, or owes the rest of a body that was answered."""
     answered = connection.cycle is None or connection.cycle.response_complete
-    return answered and connection.timeout_keep_alive_task is None
+    return answered and connection.timeout_keep_alive_task is None and not connection.transport.is_closing()
+
+
+def _end(connection: Any) -> None:
+    """Close a connection; only a request that has no answer gets one, or it would pass for the answer to the next."""
+    if connection.cycle is None or connection.scope is not connection.cycle.scope:
+        connection.transport.write(TOO_SLOW)
+    connection.transport.close()
 
 
 class Generation:

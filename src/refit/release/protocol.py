@@ -90,6 +90,8 @@ class Protocol(HttpToolsProtocol):
         if self._owed > MAX_HEAD and self._length() > MAX_HEAD:
             raise HeadTooLongError
         self._owed = 0
+        if self.timeout_keep_alive_task is not None:  # the end of a request before it, in the same piece, set it
+            self._unset_keepalive_if_required()
         HttpToolsProtocol.on_headers_complete(self)
         self.headers = []  # trailers would join the headers that the application is looking at
 
@@ -97,6 +99,18 @@ class Protocol(HttpToolsProtocol):
         """Take a part of a body, which has bounds elsewhere."""
         self._owed = 0
         HttpToolsProtocol.on_body(self, body)  # a call by name: super() costs every request a little
+
+    def on_message_complete(self) -> None:
+        """End a request; wait for the next one where it was answered already.
+
+        Its body came late then, and took the timer away that the answer had set.
+        """
+        HttpToolsProtocol.on_message_complete(self)
+        if self.cycle is not None and self.cycle.response_complete:
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def _length(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)

@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from refit.errors import OutageError, ReleaseError
+from refit.errors import OutageError, RefitError, ReleaseError
 from refit.release.child import Child, Key, News, Release
 from refit.release.conversation import Conversation
 from refit.release.listening import ended_by_signals, listening
@@ -54,6 +54,7 @@ class Supervisor:
         hang_seconds: float = 10.0,
         environment: Mapping[str, str] | None = None,
         kept: Callable[[OutageError], Release | None] = lambda _: None,
+        fit: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare; nothing is bound or started yet.
 
@@ -72,6 +73,8 @@ class Supervisor:
             kept: What to serve while `desired` has not answered once, told why it does not. Asked until it names one,
                 on the same thread as `desired`. Where that release fails it is tried again, and nobody is told that it
                 was refused: the ledger may want another one by now.
+            fit: Asked before each start whether this machine can serve anything; where it raises a RefitError the start
+                waits, for that is no fault of the release.
 
         Raises:
             ContractError: `REFIT_API_KEYS` holds no keys.
@@ -87,6 +90,7 @@ class Supervisor:
         self._hang_seconds = hang_seconds
         self._events: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._kept = kept
+        self._fit = fit
         self._ledger = Conversation(desired, self._heard, poll_seconds, self._unheard)
         self._listener: socket.socket | None = None
         self._placeholder: Placeholder | None = None
@@ -101,7 +105,7 @@ class Supervisor:
         self._leaving: dict[Child, float] = {}
         self._running: set[Child] = set()
         self._refused: set[Key] = set()
-        self._crashes = 0
+        self._failures: dict[Key, int] = {}
         self._not_before: dict[Key, float] = {}
         self._counts: dict[str, float] = dict.fromkeys(TOLD, 0)
 
@@ -232,7 +236,7 @@ class Supervisor:
         took = round(self._live_since - child.born, 2)
         log.info("release.live", release=release.id, version=release.version, pid=child.process.pid, seconds=took)
         if first:
-            self._crashes = 0
+            self._failures.pop(release.key, None)
             self._counts["live_since"] = release.live_since or time.time()
             self._counts["swaps"] += before is not None
             self._ledger.report(lambda: self._on_live(release))
@@ -251,7 +255,7 @@ class Supervisor:
             eldest.stop(LAST_SECONDS)
 
     def _refuse(self, release: Release, why: str) -> None:
-        if _same(self._current, release) or _same(self._unconfirmed, release):
+        if _same(self._current, release) or _same(self._unconfirmed, release) or self._is_fallen_back_to(release):
             self._pause(release, why)
             return
         self._refused.add(release.key)
@@ -260,17 +264,25 @@ class Supervisor:
         log.error("release.refused", release=release.id, version=release.version, why=why)
         self._ledger.report(lambda: self._on_refused(release, why))
 
+    def _is_fallen_back_to(self, release: Release) -> bool:
+        """Whether the ledger wants it only because we refused a newer one: refused in turn, the last good one is lost.
+
+        Where that fails too, the fault may be this machine's; it may do well on another.
+        """
+        return any(number > release.id for number, _, _ in self._refused)
+
     def _crashed(self, child: Child, why: str) -> None:
         self._live = None
         self._counts["restarts"] += 1
         if time.monotonic() - self._live_since > STEADY_SECONDS:
-            self._crashes = 0
+            self._failures.pop(child.release.key, None)
         self._pause(child.release, why)
 
     def _pause(self, release: Release, why: str) -> None:
-        """Wait before the next start: twice as long each time."""
-        pause = min(FIRST_PAUSE * 2 ** min(self._crashes, MOST_DOUBLINGS), LONGEST_PAUSE)
-        self._crashes += 1
+        """Wait before its next start: twice as long each time."""
+        failures = self._failures.get(release.key, 0)
+        pause = min(FIRST_PAUSE * 2 ** min(failures, MOST_DOUBLINGS), LONGEST_PAUSE)
+        self._failures[release.key] = failures + 1
         self._not_before[release.key] = time.monotonic() + pause
         log.warning("release.starts_again", release=release.id, version=release.version, seconds=pause, why=why)
 
@@ -305,9 +317,12 @@ class Supervisor:
 
     def _try(self, release: Release) -> None:
         try:
+            self._fit()
             child = Child(release, self._news, self._start_seconds, self._hang_seconds, self._told)
         except ReleaseError as error:
             self._refuse(release, str(error))
+        except RefitError as error:
+            self._pause(release, str(error))
         except OSError as error:
             where = "" if error.filename is None else f": {error.filename}"
             self._pause(release, f"it cannot be started: {error.strerror}{where}")
@@ -317,7 +332,7 @@ class Supervisor:
 
     def _keep_placeholder(self) -> None:
         """Have somebody answer 503 where nothing is live and nothing will be in a moment."""
-        nobody = self._live is None and (self._current is None or self._crashes > 1)
+        nobody = self._live is None and (self._current is None or self._failures.get(self._current.key, 0) > 1)
         ready = any(child.serving for child in self._trials.values())
         if nobody and not ready and self._placeholder is None:
             self._placeholder = Placeholder(self._bound(), self._why_nobody)

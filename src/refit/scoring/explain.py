@@ -15,6 +15,7 @@ from refit.scoring.encoder import Cell, Matrix
 from refit.scoring.points import band, points_of_log_odds, points_per_log_odds
 from refit.usecase.model import Feature
 from refit.usecase.parsing import parse_rule
+from refit.usecase.reason import SidedReason
 
 Floats = NDArray[np.float64]
 
@@ -29,6 +30,7 @@ class Contribution:
 
     `contribution` is in calibrated log odds, positive towards bad; `points` are negative where they are lost. `value`
     is as the model reads it, None where not known. Of several classes: towards the chosen one, and without points.
+    `reason` calls a number low or high only where it lies on that side of the `typical` record's.
     """
 
     feature: str
@@ -75,16 +77,23 @@ def explain(bundle: Bundle, inputs: Mapping[str, Cell]) -> Explanation:
     matrix = bundle.encoder.encode_records([inputs])
     if bundle.usecase.classes is not None:
         return _of_class(bundle, inputs, matrix)
-    found = contributions(bundle.model, matrix, typical(bundle))
+    usual = typical(bundle)
+    found = contributions(bundle.model, matrix, usual)
     raw = np.asarray(bundle.model.probability(matrix), dtype=np.float64)
     probability = float(bundle.calibrator.apply(raw)[0])
 
     def calibrated(score: Floats) -> Floats:
         return logit(bundle.calibrator.apply(expit(score)))
 
+    def against_them(place: int, title: str, value: Cell) -> str:
+        feature = bundle.usecase.features[bundle.encoder.features[place]]
+        # of a value that is not known the file's words may be untrue
+        own = None if value is None else _own_words(feature, float(matrix[0, place]), float(usual[place]))
+        return _counts_against(feature, title, value) if own is None else own
+
     baseline, values = _calibrated(found, float(logit(np.array(probability))), calibrated)
     score = bundle.usecase.score
-    parts = _parts(bundle, inputs, matrix[0], values, -points_per_log_odds(score), _against_them)
+    parts = _parts(bundle, inputs, matrix[0], values, -points_per_log_odds(score), against_them)
     total = points_of_log_odds(float(logit(np.array(probability))), score)
     return Explanation(
         probability=probability,
@@ -161,8 +170,7 @@ def _of_class(bundle: Bundle, inputs: Mapping[str, Cell], matrix: Matrix) -> Exp
     values: Floats = along(calibrated, start, end) @ np.vstack([c.values[0] for c in each])
     values = _made_whole(values, score - baseline)
 
-    def spoke_for(feature: Feature, title: str, value: Cell) -> str:
-        del feature
+    def spoke_for(_place: int, title: str, value: Cell) -> str:
         return f"{_shown(title, value)} speaks for {classes[chosen]}"
 
     parts = _parts(bundle, inputs, matrix[0], values, None, spoke_for)
@@ -202,15 +210,14 @@ def _parts(
     row: Matrix,
     values: Floats,
     per_unit: float | None,
-    worded: Callable[[Feature, str, Cell], str],
+    worded: Callable[[int, str, Cell], str],
 ) -> tuple[Contribution, ...]:
     found = []
     for place in np.argsort(-np.abs(values), kind="stable"):  # of equals, the one the use case names first
         name, moved = bundle.encoder.features[place], float(values[place])
-        feature = bundle.usecase.features[name]
-        title = feature.title or name
+        title = bundle.usecase.features[name].title or name
         value = _value(bundle, name, inputs, float(row[place]))
-        reason = worded(feature, title, value) if moved > 0 else None
+        reason = worded(int(place), title, value) if moved > 0 else None
         cost = None if per_unit is None else per_unit * moved
         found.append(Contribution(name, title, value, moved, cost, reason))
     return tuple(found)
@@ -230,9 +237,14 @@ def _value(bundle: Bundle, name: str, inputs: Mapping[str, Cell], coded: float) 
     return None if parsed is None else str(parsed)
 
 
-def _against_them(feature: Feature, title: str, value: Cell) -> str:
-    if feature.reason is not None and value is not None:  # of what is not known the file's words may be untrue
-        return feature.reason
+def _own_words(feature: Feature, coded: float, usual: float) -> str | None:
+    """Return the file's words where they are true of the value, both as the model reads them."""
+    if isinstance(feature.reason, SidedReason):
+        return feature.reason.of(coded, usual)
+    return feature.reason
+
+
+def _counts_against(feature: Feature, title: str, value: Cell) -> str:
     unit = f" {feature.unit}" if feature.unit is not None and value is not None else ""
     return f"{_shown(title, value)}{unit} counts against"
 

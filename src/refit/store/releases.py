@@ -1,6 +1,6 @@
 """What was put live, put back, or refused."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -37,13 +37,9 @@ class Releases(Database):
             query = query.where(func.coalesce(made, RELEASE.c.as_of) <= as_of)
         return self._row(ReleaseRow, query.order_by(RELEASE.c.id.desc()))
 
-    def previous(self, usecase: str) -> ReleaseRow | None:
-        """Return the release to roll back to, None where there is none.
-
-        A rollback takes the version it left out of the row, so that a second one goes further back, not forth again.
-        """
-        row = in_a_row(self._rows(ReleaseRow, _put_live(usecase).order_by(RELEASE.c.id)))
-        return row[-2] if len(row) > 1 else None
+    def earlier(self, usecase: str) -> list[ReleaseRow]:
+        """Return the releases one can roll back to, the one before the live one first."""
+        return to_go_back_to(self._rows(ReleaseRow, _SELECT.where(RELEASE.c.usecase == usecase).order_by(RELEASE.c.id)))
 
     def releases(self, usecase: str | None = None, limit: int = 100, *, before: int | None = None) -> list[ReleaseRow]:
         """Return releases, rollbacks and refusals, newest first, of one use case or of all.
@@ -57,8 +53,27 @@ class Releases(Database):
         return self._rows(ReleaseRow, query.order_by(RELEASE.c.id.desc()).limit(limit))
 
 
+def to_go_back_to(history: Sequence[ReleaseRow]) -> list[ReleaseRow]:
+    """Return the releases one can roll back to, the one before the live one first.
+
+    A version whose newest row is a refusal comes after all others, the longest refused first: it may well be refused
+    again, and what lies before it would never be reached.
+
+    Args:
+        history: Releases, rollbacks and refusals of one use case, oldest first.
+    """
+    refused = {one.refuses for one in history}
+    newest = {one.version: one for one in history}
+    row = in_a_row(one for one in history if one.kind != "refused" and one.id not in refused)
+    live = {one.version for one in row[-1:]}
+    earlier = [one for one in reversed(row) if one.version not in live]
+    return sorted(earlier, key=lambda one: newest[one.version].id or 0 if newest[one.version].kind == "refused" else 0)
+
+
 def in_a_row(history: Iterable[ReleaseRow]) -> list[ReleaseRow]:
     """Return the releases one can go back through, the live one last.
+
+    A rollback takes the version it left out of the row, so that a second one goes further back, not forth again.
 
     Args:
         history: Releases and rollbacks that were not refused, oldest first.

@@ -15,7 +15,7 @@ from refit.scoring.metrics import Floats, at_threshold
 from refit.training.calibration import Calibrated
 from refit.training.classes import by_class, confusion
 from refit.training.curves import curves
-from refit.training.groups import impact, lowest_impact, segments
+from refit.training.groups import impact, lowest_impacts, segments
 from refit.training.split import Parts, Rows
 from refit.usecase.model import UseCase
 
@@ -129,7 +129,7 @@ def _binary(
     drawn = curves(label, probability, threshold, usecase.objective.decide.cost)
     if usecase.protected and drawn["trade_off"]:
         cuts = drawn["trade_off"]["threshold"]
-        drawn["trade_off"]["impact"] = [lowest_impact(test, probability < cut, usecase) for cut in cuts]
+        drawn["trade_off"]["impact"] = lowest_impacts(test, probability, cuts, usecase)
     names = ("precision", "recall", "approval_rate", "f1", "accuracy")
     return {
         "metrics": metrics(label, probability, threshold, usecase.seed),

@@ -1,6 +1,6 @@
 """A model card as one page that can be sent, printed and read years later."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,8 +66,7 @@ def sentence(verdict: Mapping[str, Any] | None) -> str:
     if verdict["outcome"] == "promote":
         if failed:
             return f"Promoted, although {_count(len(failed), 'check')} failed: {'; '.join(_told(c) for c in failed)}."
-        passed = sum(check["outcome"] == "pass" for check in checks)
-        return f"Promoted: it passed {_count(passed, 'check')}, every one that applies."
+        return f"Promoted: it passed {_passed(checks)}."
     if not failed:
         return "Refused."
     more = len(failed) - 1
@@ -75,8 +74,20 @@ def sentence(verdict: Mapping[str, Any] | None) -> str:
     return f"Refused: {_told(failed[0])}{rest}."
 
 
+def _passed(checks: Sequence[Mapping[str, Any]]) -> str:
+    passed = _count(sum(check["outcome"] == "pass" for check in checks), "check")
+    warned = [_reason(check) for check in checks if check["outcome"] == "warning"]
+    if not warned:
+        return f"{passed}, every one that applies"
+    return f"{passed}, with {_count(len(warned), 'warning')}: {'; '.join(warned)}"
+
+
 def _told(check: Mapping[str, Any]) -> str:
-    return REFUSALS.get(check["name"]) or f"{check['name']}: {check['why']}".rstrip(".")
+    return REFUSALS.get(check["name"]) or _reason(check)
+
+
+def _reason(check: Mapping[str, Any]) -> str:
+    return f"{check['name']}: {check['why']}".rstrip(".")
 
 
 def _count(n: int, what: str) -> str:

@@ -5,11 +5,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from refit.scoring.likeness import contradicted
+
 Codes = NDArray[np.int64]
 TIMES: Final = 2
 """Copies make more than so many times the pairs that chance makes."""
-CONTRADICTED: Final = 0.25
-"""Copies end alike. Records that end otherwise more than so often, against any two records, are no copies."""
 
 
 def by_chance(alike: Codes, outcome: Codes, day: Codes, seed: int) -> bool:
@@ -28,7 +28,7 @@ def by_chance(alike: Codes, outcome: Codes, day: Codes, seed: int) -> bool:
     """
     seen = n_pairs(joined(alike, outcome, day))
     dealt = n_pairs(joined(alike, outcome, _dealt(day, outcome, seed)))
-    return seen <= TIMES * dealt or _contradicted(joined(alike, day), outcome)
+    return seen <= TIMES * dealt or contradicted(joined(alike, day), outcome)
 
 
 def n_pairs(group: Codes) -> int:
@@ -59,15 +59,3 @@ def _dealt(day: Codes, outcome: Codes, seed: int) -> Codes:
         rows = np.flatnonzero(outcome == value)
         dealt[rows] = day[random.permutation(rows)]
     return dealt
-
-
-def _contradicted(group: Codes, outcome: Codes) -> bool:
-    """Tell whether records of one group end otherwise about as often as any two records do."""
-    size = np.bincount(group)
-    surplus = size - 1.0  # not its pairs: those of one large group would outvote all others
-    differ = surplus.sum()
-    for value in range(int(outcome.max(initial=-1)) + 1):
-        count = np.bincount(group[outcome == value], minlength=len(size))
-        differ -= (count * (count - 1) / size).sum()
-    expected = surplus.sum() * (1 - ((np.bincount(outcome) / len(outcome)) ** 2).sum())
-    return bool(differ > CONTRADICTED * expected)

@@ -109,7 +109,7 @@ def crossfit(
 
 def dealt(matrix: Matrix, label: Floats, seed: int, count: int) -> NDArray[np.intp]:
     """Deal the records out, each outcome evenly, records alike in every feature together: no copy tells on another."""
-    group = together(row_hashes(matrix))
+    group = together(row_hashes(matrix), label)
     outcome = np.zeros(int(group.max()) + 1)
     np.maximum.at(outcome, group, label)
     return folds(outcome, seed, count)[group]

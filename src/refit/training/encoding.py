@@ -41,11 +41,22 @@ def encode(matured: pd.DataFrame, parts: Parts, usecase: UseCase) -> Encoded:
         missing = [name for name, is_absent in zip(names, absent, strict=True) if is_absent]
         which = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'}"
         raise DataError(
-            f"{usecase.name}: {which} missing in each of the {len(known):,} records to learn from. Mend the feed, "
-            "leave it out of the features, or train on records that hold it (split.train_months)"
+            f"{usecase.name}: {which} missing in each of the {len(known):,} records to learn from. "
+            f"{_remedy(usecase, one=len(missing) == 1)}"
         )
     n_classes = len(usecase.classes or ("good", "bad"))
     return Encoded(encoder, matrix, matured["_label"].to_numpy(dtype=np.float64), n_classes)
+
+
+def _remedy(usecase: UseCase, *, one: bool) -> str:
+    """Say what to do; where the split leaves older records out, those may hold what the newer lack."""
+    it = "it" if one else "them"
+    if usecase.split.by == "random" or usecase.split.train_months is None:
+        return f"Mend the feed, or leave {it} out of the features"
+    return (
+        f"Mend the feed, leave {it} out of the features, or learn from older records too, if those hold {it}: more "
+        f"than the {usecase.split.train_months} months of split.train_months"
+    )
 
 
 def _require_finite(matured: pd.DataFrame, names: Sequence[str], usecase: UseCase) -> None:

@@ -1,6 +1,6 @@
 """How a model does in parts of its test records: segments, and the groups of protected columns."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +17,8 @@ MOST: Final = 30
 SCREEN: Final = "A screen, not a finding of compliance."
 MISSING: Final = "(missing)"
 REST: Final = "(smaller groups together)"
+UNNAMED: Final = (REST, MISSING)
+"""Groups that no ratio is taken of: who is in them has no attribute in common."""
 
 
 def segments(test: pd.DataFrame, probability: Floats, usecase: UseCase) -> list[dict[str, Any]]:
@@ -58,12 +60,12 @@ def impact(test: pd.DataFrame, approved: NDArray[np.bool_], usecase: UseCase) ->
         if column not in test:
             continue
         groups = [(value, int(chosen.sum()), float(approved[chosen].mean())) for value, chosen in _groups(test[column])]
-        best = max((rate for value, _, rate in groups if value not in (REST, MISSING)), default=0.0)
+        best = max((rate for value, _, rate in groups if value not in UNNAMED), default=0.0)
         rows = [
             {"group": value, "n": n, "approval_rate": rate, "ratio": rate / best if best else None}
             for value, n, rate in groups
         ]
-        ratios = [row["ratio"] for row in rows if row["ratio"] is not None and row["group"] not in (REST, MISSING)]
+        ratios = [row["ratio"] for row in rows if row["ratio"] is not None and row["group"] not in UNNAMED]
         found.append(
             {
                 "column": column,
@@ -76,10 +78,23 @@ def impact(test: pd.DataFrame, approved: NDArray[np.bool_], usecase: UseCase) ->
     return found
 
 
-def lowest_impact(test: pd.DataFrame, approved: NDArray[np.bool_], usecase: UseCase) -> float | None:
-    """Return the lowest ratio of any protected column; None where nobody is approved."""
-    ratios = [column["lowest_ratio"] for column in impact(test, approved, usecase)]
-    return min((ratio for ratio in ratios if ratio is not None), default=None)
+def lowest_impacts(
+    test: pd.DataFrame, probability: Floats, thresholds: Sequence[float], usecase: UseCase
+) -> list[float | None]:
+    """Return for each threshold the lowest ratio of any protected column; None where nobody is approved.
+
+    Args:
+        probability: (n_test,) P(bad); who lies below a threshold is approved.
+    """
+    found = np.full(len(thresholds), np.inf)
+    for column in usecase.protected:
+        named = [] if column not in test else [rows for name, rows in _groups(test[column]) if name not in UNNAMED]
+        if named:
+            rates = np.stack([np.searchsorted(np.sort(probability[rows]), thresholds) / rows.sum() for rows in named])
+            best = rates.max(axis=0)
+            ratio = np.divide(rates.min(axis=0), best, out=np.full(len(best), np.inf), where=best > 0)
+            found = np.minimum(found, ratio)
+    return [None if np.isinf(ratio) else float(ratio) for ratio in found]
 
 
 def _groups(column: pd.Series) -> Iterator[tuple[str, NDArray[np.bool_]]]:

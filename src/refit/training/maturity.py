@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from refit.errors import DataError
 from refit.scoring.metrics import Floats
-from refit.usecase.label import OutcomeDate
+from refit.usecase.label import Label, Multiclass, OutcomeClass, OutcomeDate
 from refit.usecase.model import UseCase
 
 MIN_RECORDS = 200
@@ -86,6 +86,11 @@ def columns(frame: pd.DataFrame, names: tuple[str, ...]) -> dict[str, NDArray[An
 
 
 def _none_ripe(past: pd.DataFrame, usecase: UseCase, as_of: datetime) -> str:
+    if declared := _declared(usecase.label):
+        return (
+            f"{usecase.name}: at {as_of:%Y-%m-%d} none of the {len(past):,} records holds a value that the label "
+            f"declares ({declared}). Any other value counts as not known yet; upper and lower case matter"
+        )
     oldest, newest = past["_event_time"].min(), past["_event_time"].max()
     age = (pd.Timestamp(as_of) - newest).days
     text = (
@@ -97,3 +102,13 @@ def _none_ripe(past: pd.DataFrame, usecase: UseCase, as_of: datetime) -> str:
         months = usecase.label.within_months
         text += f". An outcome is final after {months} months, so the first matures on {first:%Y-%m-%d}"
     return text
+
+
+def _declared(label: Label) -> str:
+    """Return the values by which alone a record is ripe; empty where its age has a say, or a rule."""
+    match label:
+        case OutcomeClass(column=column, bad=bad, good=good, known_on=None):
+            return f"{column}: bad {', '.join(bad)}; good {', '.join(good)}"
+        case Multiclass(column=column, classes=names, known_on=None):
+            return f"{column}: {', '.join(names)}"
+    return ""

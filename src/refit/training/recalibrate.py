@@ -18,7 +18,8 @@ from refit.training.duplicates import distinct
 from refit.training.golden import with_golden
 from refit.training.hazard import NAME as HAZARD
 from refit.training.maturity import MIN_RECORDS, columns
-from refit.training.split import Parts, matured_at, place, require_each
+from refit.training.one_thread import one_thread
+from refit.training.split import Parts, Rows, matured_at, place, require_each
 from refit.training.threshold import threshold
 from refit.training.train import EVEN, Trained, quiet
 from refit.training.unseen import unseen
@@ -31,6 +32,7 @@ TODAYS: Final = ("label", "protected", "objective", "gate", "score")
 features with their ranges are the contract of its requests, and by split and seed it is known what may test it."""
 
 
+@one_thread()
 def recalibrate(
     bundle: Bundle,
     frame: pd.DataFrame,
@@ -106,6 +108,27 @@ def recalibrate(
     progress("Recalibrated", 1.0)
     made = named(with_golden(done, tested, usecase.seed))
     return Trained(made, tested, probability, (candidate,), duplicates, matured, parts)
+
+
+def learnt_from(matured: pd.DataFrame, bundle: Bundle, usecase: UseCase) -> Rows:
+    """Return the rows of the records that a bundle was fitted and calibrated on, rising.
+
+    By time those before its test. At random those that do not test: a record is placed the same every night. Where it
+    was recalibrated, what tested the model before is among them: no card tells those apart any more.
+
+    Args:
+        matured: (n_records, n_columns) as `recalibrate` leaves them.
+        usecase: By whose features, seed and split the bundle was made.
+    """
+    known = ~unseen(matured, bundle, usecase).to_numpy()
+    event = matured["_event_time"]
+    if usecase.event_time is not None:
+        known &= (event >= pd.Timestamp(bundle.card["window"]["start"])).to_numpy()
+    if usecase.split.by == "random":
+        known &= place(matured, usecase) >= usecase.split.test_share
+    else:
+        known &= (event < pd.Timestamp(bundle.card["parts"]["test"]["start"])).to_numpy()
+    return np.flatnonzero(known)
 
 
 def _as_asked_today(bundle: Bundle, usecase: UseCase) -> UseCase:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from refit.errors import DataError
 from refit.scoring.encoder import Matrix
+from refit.scoring.likeness import contradicted, few_differ
 from refit.scoring.metrics import Floats
 from refit.training.maturity import MIN_EACH, MIN_RECORDS, require_both, ripe
 from refit.usecase.model import UseCase
@@ -19,8 +20,8 @@ Rows = NDArray[np.intp]
 Hashes = NDArray[np.uint64]
 CALIBRATION_SHARE: Final = 0.2
 """Of the records that are not tested on, so many choose the learner and calibrate it."""
-LEAST_DISTINCT: Final = 0.05
-"""Where fewer of the records differ in their features, equals are no copies: the features can say no more."""
+ROUNDED: Final = 4
+"""Numbers alike in so many digits are alike enough to be near duplicates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,10 @@ def split(matured: pd.DataFrame, usecase: UseCase) -> Parts:
     if usecase.split.by == "random":
         parts = _at_random(matured, usecase)
         _require_each_unlike(matured, label, parts.before_test, usecase)
+        if not len(parts.test):
+            raise DataError(
+                f"{usecase.name}: of the {len(matured):,} matured records so few differ that none is left to test on"
+            )
         return parts
     parts = _by_time(matured, usecase)
     for rows, use in (
@@ -96,7 +101,7 @@ def _require_each_unlike(matured: pd.DataFrame, label: Floats, before: Rows, use
     """
     what = f"{usecase.name}: the {len(before):,} records that are not tested on"
     require_each(label[before], usecase, what)
-    group = together(hashes(matured.iloc[before][list(usecase.features)]))
+    group = _cases(matured.iloc[before], usecase)
     _, first = np.unique(np.column_stack([group, label[before]]), axis=0, return_index=True)
     require_each(label[before][first], usecase, f"{what}, counted once where they are alike in every feature,")
 
@@ -152,10 +157,14 @@ def place(records: pd.DataFrame, usecase: UseCase) -> Floats:
     """Return (n_records,) where from 0 to 1 each record belongs at random: the lowest test, the next calibrate.
 
     It is a hash of the record's key and the use case's seed, so what arrives later moves nothing: a record that tests
-    tonight tested last night, and no champion of these records has learnt from it. Records alike in every feature
-    stand where the first of them to arrive does, so that no copy of what is learnt from is tested on.
+    tonight tested last night, and no champion of these records has learnt from it. Records alike in every feature,
+    numbers rounded to four digits, stand where the first of them to arrive does: no copy of what is learnt from is
+    tested on, nor another instalment. Each stands for itself where few differ and those alike end otherwise.
+
+    Args:
+        records: (n_records, n_columns), with their outcomes.
     """
-    group = together(hashes(records[list(usecase.features)]))
+    group = _cases(records, usecase)
     arrivals = pd.DataFrame({"first": first_arrivals(records).to_numpy(), "key": records["_key"].to_numpy()})
     order = arrivals.sort_values(["first", "key"], kind="stable")
     in_order = group[order.index.to_numpy()]
@@ -170,9 +179,16 @@ def first_arrivals(records: pd.DataFrame) -> pd.Series:
     return records["_first_arrived_at" if "_first_arrived_at" in records else "_arrived_at"]
 
 
-def together(found: Hashes) -> Rows:
-    """Return the (n_records,) group of each, from 0: records of one hash in one, or each alone where few differ."""
-    return np.arange(len(found)) if _coarse(found) else np.unique(found, return_inverse=True)[1]
+def together(found: Hashes, outcome: Floats) -> Rows:
+    """Return the (n_records,) group of each, from 0: records of one hash in one, or each alone where few differ.
+
+    Args:
+        found: (n_records,) of each record's features.
+        outcome: (n_records,); few that differ stand alone only where those alike end otherwise, as copies and the
+            instalments of one borrower do not.
+    """
+    alone = few_differ(found) and contradicted(found, outcome)
+    return np.arange(len(found)) if alone else np.unique(found, return_inverse=True)[1]
 
 
 def hashes(records: pd.DataFrame) -> Hashes:
@@ -180,13 +196,38 @@ def hashes(records: pd.DataFrame) -> Hashes:
     return np.asarray(pd.util.hash_pandas_object(records, index=False), dtype=np.uint64)
 
 
+def near_hashes(records: pd.DataFrame, usecase: UseCase) -> Hashes:
+    """Return (n_records,) a hash of each record's features, numbers rounded to four digits."""
+    return hashes(rounded(records, usecase))
+
+
+def rounded(records: pd.DataFrame, usecase: UseCase) -> pd.DataFrame:
+    """Return (n_records, n_features) the features, numbers rounded to four digits."""
+    found = records[list(usecase.features)].copy()
+    for name in found.select_dtypes("number"):
+        found[name] = _rounded(found[name].to_numpy(dtype=np.float64))
+    return found
+
+
 def row_hashes(matrix: Matrix) -> Hashes:
     """Return (n_records,) a hash of each row of a matrix."""
     return hashes(pd.DataFrame(matrix))
 
 
-def _coarse(found: Hashes) -> bool:
-    return len(np.unique(found)) < LEAST_DISTINCT * len(found)
+def _cases(records: pd.DataFrame, usecase: UseCase) -> Rows:
+    """Return the (n_records,) group of each, from 0: those of one group are copies of a case, or its instalments."""
+    outcome = records["_label"].to_numpy()
+    near = near_hashes(records, usecase)
+    if few_differ(near) and contradicted(near, outcome):  # a rounded number may say little, and in full tell all apart
+        return together(hashes(records[list(usecase.features)]), outcome)
+    return np.unique(near, return_inverse=True)[1]
+
+
+def _rounded(values: Floats) -> Floats:
+    with np.errstate(all="ignore"):
+        size = 10.0 ** (np.floor(np.log10(np.abs(values))) - ROUNDED + 1)
+        found = np.round(values / size) * size
+    return np.where(np.isfinite(found), found, values)
 
 
 def _mixed(values: Hashes) -> Hashes:

@@ -22,6 +22,7 @@ from refit.training.golden import with_golden
 from refit.training.hazard import AS_IT_IS, NAME, hazard_candidate
 from refit.training.learners.fitted import Fitted
 from refit.training.maturity import age_note
+from refit.training.one_thread import one_thread
 from refit.training.search import search as find
 from refit.training.split import Parts, Rows, matured_at, split
 from refit.training.threshold import threshold
@@ -56,6 +57,7 @@ def quiet(_text: str, _fraction: float) -> None:
     """Tell nobody how far it is."""
 
 
+@one_thread()
 def train(
     frame: pd.DataFrame,
     usecase: UseCase,
@@ -71,7 +73,7 @@ def train(
 
     Learner, balancing and parameters are chosen on records before the test, each held out of a fit. The test records
     decide nothing here. The same frame, use case, seed, budget of trials and versions give the same bundle, byte for
-    byte; a budget of seconds does not, and the card says so.
+    byte and on any number of cores; a budget of seconds does not, and the card says so.
 
     Args:
         frame: (n_records, n_columns) of an as-of read, one row a key.

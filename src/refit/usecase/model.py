@@ -23,6 +23,7 @@ from refit.usecase.policy import (
     Search,
     Split,
 )
+from refit.usecase.reason import SidedReason, text_or_sides
 
 RECORD_ID: Final = "record_id"
 LOADED_AT: Final = "loaded_at"
@@ -55,7 +56,7 @@ class Feature(Part):
 
     It reads the column of its own name, or the one named in `column`. A value outside `min` and `max` or not among
     `choices` is refused; a value in `unknown` counts as missing. `reason` is what an applicant is told where its value
-    is known and spoke most against them.
+    is known and spoke most against them; of a number that may depend on which side of the typical record's it lies.
     """
 
     type: Literal["number", "category"]
@@ -69,9 +70,10 @@ class Feature(Part):
     required: bool = False
     title: str | None = None
     unit: str | None = None
-    reason: str | None = None
+    reason: str | SidedReason | None = None
 
     _rule = field_validator("parse")(known_rule)
+    _reason = field_validator("reason", mode="before")(text_or_sides)
 
     @field_validator("unknown", mode="before")
     @classmethod
@@ -93,6 +95,8 @@ class Feature(Part):
             raise ValueError("'min' and 'max' belong to a number; a category takes 'choices'")
         if self.type == "number" and self.choices is not None:
             raise ValueError("'choices' belong to a category; a number takes 'min' and 'max'")
+        if self.type == "category" and isinstance(self.reason, SidedReason):
+            raise ValueError("reason: 'low' and 'high' belong to a number; a category takes a text")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min} is above max {self.max}")
         kind = parse_rule(self.parse).kind if self.parse else None

@@ -7,10 +7,12 @@ import socket
 import pytest
 
 from refit.release.protocol import MAX_HEAD
-from tests.integration.release.test_supervisor import PATIENCE, FakeLedger, supervised, wait_until
+from tests.integration.release.test_supervisor import PATIENCE, FakeLedger, generations, supervised, wait_until
 
 H2C = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAEAAEAAAAIAAAABAAMAAABk"}
 FLOOD = 1 << 20
+MANY = 1_000
+"""So many pages are more than the kernel keeps for who does not read them."""
 
 
 @pytest.fixture
@@ -54,3 +56,19 @@ def test_a_head_without_an_end_is_cut_off(port):
     client.request("GET", "/readyz")
     assert client.getresponse().status == 200
     client.close()
+
+
+def test_a_client_that_reads_no_answer_is_cut_off_and_the_next_is_answered(bentos):
+    ledger = FakeLedger(bentos[0].release(1))
+    with supervised(ledger, environment={"REFIT_REQUEST_SECONDS": "1"}) as supervisor:
+        wait_until(lambda: ledger.live == [1])
+        serving = generations()[-1]
+        with socket.create_connection(("127.0.0.1", supervisor.port), PATIENCE) as deaf:
+            deaf.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * MANY)
+            ours = deaf.getsockname()
+            wait_until(lambda: all(each.raddr != ours for each in serving.net_connections("tcp")))
+        client = http.client.HTTPConnection("127.0.0.1", supervisor.port, timeout=PATIENCE)
+        client.request("POST", "/predict", json.dumps(bentos[0].bundle.golden[0].inputs))
+        assert client.getresponse().status == 200
+        client.close()
+        assert generations() == [serving]

@@ -229,15 +229,26 @@ def test_a_release_that_does_not_start_is_refused_with_its_reason(serving, bento
     assert ask(supervisor.port, "GET", "/readyz")[0] == 200
 
 
-def test_a_release_whose_bento_is_gone_or_another_version_is_refused(serving, bentos, tmp_path):
+def test_a_release_that_answers_as_another_version_is_refused(serving, bentos):
     _, ledger = serving
     number = next_id(ledger)
-    ledger.wanted = bentos[0].release(number, bento_path=tmp_path / "nowhere")
+    ledger.wanted = bentos[0].release(number, version="toy-20040630-000000000000")
     wait_until(lambda: number in ledger.refused)
-    assert "there is no Bento" in ledger.refused[number]
-    ledger.wanted = bentos[0].release(number + 1, version="toy-20040630-000000000000")
-    wait_until(lambda: number + 1 in ledger.refused)
-    assert "the release is 'toy-20040630-000000000000'" in ledger.refused[number + 1]
+    assert "the release is 'toy-20040630-000000000000'" in ledger.refused[number]
+
+
+def test_a_release_whose_bento_is_not_on_this_machine_is_waited_for(serving, bentos, tmp_path):
+    supervisor, ledger = serving
+    number = next_id(ledger)
+    path = tmp_path / "bentos" / "refit_toy" / "late"
+    late = bentos[0].release(number, bento_path=path)
+    ledger.wanted = late
+    wait_until(lambda: supervisor._failures.get(late.key, 0) > 1)
+    assert ask(supervisor.port, "GET", "/readyz")[0] == 200
+    shutil.copytree(bentos[0].path, path.with_name("copying"))
+    path.with_name("copying").rename(path)
+    wait_until(lambda: number in ledger.live)
+    assert number not in ledger.refused
 
 
 def test_a_killed_generation_comes_back_by_itself(serving):
@@ -467,7 +478,7 @@ def test_metrics_tell_what_only_the_supervisor_knows(bentos):
         for number in (1, 2):
             ledger.wanted = bentos[number - 1].release(number)
             wait_until(lambda n=number: n in ledger.live)
-        ledger.wanted = bentos[0].release(3, bento_path=Path("nowhere"))
+        ledger.wanted = bentos[0].release(3, version=bentos[1].bundle.version)
         wait_until(lambda: ledger.refused)
         wait_until(lambda: {"refit_swaps_total 1.0", "refit_refusals_total 1.0"} <= set(metrics(supervisor.port)))
 

@@ -19,5 +19,7 @@ def test_releases_refusals_and_rollbacks_under_load_fail_no_request_and_lose_no_
     assert seen["requests"] > 500
     assert seen["failed"] == 0
     assert seen["versions_not_made_live_by_the_ledger"] == 0
-    assert seen["answers_missing_or_double_in_the_decision_log"] == 0
+    assert seen["answers_missing_in_the_decision_log"] == 0
+    assert seen["in_the_decision_log_and_never_answered"] == 0
+    assert seen["one_id_answered_twice"] == 0
     assert (seen["releases"], seen["refused"], seen["rollbacks"]) == (2, 3, 1)

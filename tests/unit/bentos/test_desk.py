@@ -92,9 +92,10 @@ def test_a_bad_record_of_a_batch_is_named_by_its_place(browser):
 
 
 def test_a_batch_of_many_bad_records_gets_an_answer_that_can_be_read(browser):
-    fields = browser.ask("POST", "/predict/batch", json=[{}] * MAX_BATCH).json()["error"]["fields"]
-    assert len(fields) == 1001
-    assert fields[-1] == {"field": "body", "why": "9000 more problems"}
+    error = browser.ask("POST", "/predict/batch", json=[{}] * MAX_BATCH).json()["error"]
+    assert error["message"] == "10000 fields refused; GET /model shows the inputs"
+    assert len(error["fields"]) == 1001
+    assert error["fields"][-1] == {"field": "body", "why": "9000 more problems"}
 
 
 def test_a_batch_with_as_many_problems_as_are_told_tells_each(browser):

@@ -9,7 +9,7 @@ import uuid
 import httpx
 import pytest
 
-from bentos import predicting
+from bentos import desk, predicting
 from bentos.desk import Desk
 from bentos.door import Door, is_home, well_formed
 from bentos.spool import Spool, SpoolFullError
@@ -168,6 +168,39 @@ def test_a_body_that_does_not_come_is_not_waited_for():
     assert response.headers["connection"] == "close"
     assert counted(asked, 'refit_predictions_total{status="refused"') == 1
     assert counted(asked, "refit_in_flight") == 1  # the question itself
+
+
+def test_who_reads_no_answer_gives_its_place_to_others_when_its_time_is_up(monkeypatch):
+    monkeypatch.setattr(desk, "LAST_SECONDS", 0.05)
+    asked = browser(request_seconds=0.05)
+    scope = {"method": "POST", "path": "/predict", "headers": [], "client": ("127.0.0.1", 4711)}
+
+    async def never(*_message):
+        await asyncio.Event().wait()
+
+    async def ask():
+        await asyncio.wait_for(asked.desk(scope, never, never), 10)
+
+    asyncio.run(ask())
+    assert counted(asked, "refit_in_flight") == 1  # the question itself
+
+
+def test_what_waits_for_its_turn_when_its_time_is_up_holds_no_body_any_more():
+    may_go_on = threading.Event()
+    asked, body = browser(), bytearray(b"[]")
+
+    async def ask():
+        asked.desk._batches.submit(may_go_on.wait, 10)
+        waiting = asyncio.create_task(asked.desk._aside(asked.desk._batches, lambda _request, _body: None, None, body))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert waiting.cancelled()
+
+    asyncio.run(ask())
+    may_go_on.set()
+    asked.desk._batches.shutdown()
+    assert body == b""
 
 
 class Kept:

@@ -1,9 +1,12 @@
 import numpy as np
 import pandas as pd
+import pytest
 
 from refit.gate.copies import exact, near
 from refit.gate.evidence import Evidence
 from refit.gate.judge import judge
+from refit.gate.signal import no_signal
+from refit.scoring.intervals import Interval
 from refit.training.train import train
 from tests.unit.gate.made import features, outcomes
 from tests.unit.training.book import AS_OF, MADE_WITH, book, usecase
@@ -130,6 +133,49 @@ def test_few_combinations_of_few_values_give_no_warning():
     label, random = outcomes(N, 1)
     check = near(features({"x": np.arange(N) % 20}, label), random.random(N // 2))
     assert check.outcome == "not applicable"
+
+
+def panel(n_borrowers, n_each, outcome_of_each):
+    """Return borrowers known by two fine numbers, all of them tested again; and whether one outcome is theirs."""
+    random = np.random.default_rng(1)
+    who = np.tile(np.arange(n_borrowers), n_each)
+    columns = {name: random.normal(size=n_borrowers)[who] for name in "ab"}
+    ends = random.random(n_borrowers) < 0.4
+    label = ends[who] if outcome_of_each == "one" else random.random(len(who)) < np.where(ends, 0.9, 0.1)[who]
+    return features(columns, label.astype(float)), ends[who].astype(float)
+
+
+@pytest.mark.parametrize("outcome_of_each", ["one", "several"])
+def test_borrowers_who_stand_often_are_no_coarse_columns_so_the_row_warns_of_new_ones(outcome_of_each):
+    found, ends = panel(200, 40, outcome_of_each)
+    check = near(found, ends[found.test])
+    assert check.outcome == "warning"
+    assert "4,000 of 4,000 test records" in check.why
+    assert near(found, ends[found.test], unknown="refuse").outcome == "fail"
+
+
+def test_one_outcome_of_each_of_few_combinations_is_that_of_copies():
+    random = np.random.default_rng(1)
+    cell = np.tile(np.arange(20), 50)
+    label = (random.random(20) < 0.5)[cell].astype(float)
+    check = near(features({"x": cell % 4, "y": cell // 4}, label), label[N // 2 :])
+    assert check.outcome == "warning"
+
+
+def test_a_guess_that_copies_make_look_sure_is_refused():
+    random = np.random.default_rng(0)
+    of_case, n_learnt = np.repeat(np.arange(60), 10), 400
+    said, ends = random.random(60), np.arange(60) < 20
+    said[ends] += 0.2
+    columns = {"x": np.concatenate([np.arange(n_learnt) + 1e6, of_case + 1.0])}
+    label = np.concatenate([np.tile([0.0, 1.0], n_learnt // 2), ends[of_case].astype(float)])
+    found = features(columns, label, test_share=0.6)
+    assert no_signal(label[n_learnt:], said[of_case], Interval(0.7, 0.6, 0.8)).outcome == "pass"
+    check = near(found, said[of_case])
+    assert check.outcome == "fail"
+    assert "600 test records are of 60 cases" in check.why
+    sure = near(found, said[of_case] + ends[of_case])
+    assert sure.outcome == "pass"
 
 
 def test_a_warning_refuses_nothing():

@@ -58,6 +58,15 @@ def test_a_weak_segment_of_few_records_is_no_evidence(case, label, test):
     assert segments(case, rare, label, weak, None).outcome == "pass"
 
 
+def test_the_records_without_a_value_are_a_segment_too(case, label, test):
+    gaps = test.assign(state=test["state"].where(test["state"] != "NY"))
+    weak = np.where(gaps["state"].isna(), told(0, label, 3), told(1.8, label, 2))
+    check = segments(case, gaps, label, weak, None)
+    assert check.outcome == "fail"
+    assert "Too weak in state (missing)" in check.why
+    assert segments(case, gaps, label, told(1.5, label, 2), None).outcome == "pass"
+
+
 def test_chance_alone_seldom_fails_a_segment(case):
     failed = 0
     for seed in range(60):

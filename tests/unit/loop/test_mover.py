@@ -7,6 +7,7 @@ import pytest
 
 from bentos.spool import Spool
 from refit.errors import OutageError
+from refit.loop import mover
 from refit.loop.mover import Moved, move
 from refit.store.predictions import _line
 from refit.store.rows import PredictionRow
@@ -69,3 +70,20 @@ def test_a_moment_that_no_calendar_has_in_utc_is_put_aside_and_holds_nothing_up(
     ledger = FakeLedger()
     assert move(ledger, three) == Moved(3, 0, 1)
     assert segments(three) == []
+
+
+def test_a_great_batch_is_moved_some_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(mover, "AT_ONCE", 4)
+    sizes = []
+
+    class Counting(FakeLedger):
+        def keep_predictions(self, rows):
+            sizes.append(len(rows))
+            return super().keep_predictions(rows)
+
+    spool = Spool(tmp_path, 1 << 20)
+    spool.append([entry() for _ in range(10)])
+    spool.close()
+    assert move(Counting(), tmp_path) == Moved(10, 0, 0)
+    assert sizes == [4, 4, 2]
+    assert segments(tmp_path) == []

@@ -6,7 +6,10 @@ import pandas as pd
 import pytest
 
 from refit.errors import DataError
+from refit.portfolio import words
+from refit.portfolio.book import book
 from refit.portfolio.page import page
+from refit.portfolio.rates import vintages
 from refit.portfolio.report import portfolio
 from tests.unit.portfolio.made import AS_OF, explored, framed, usecase
 
@@ -87,6 +90,31 @@ def test_a_label_of_a_vintage_that_is_not_final_is_in_no_rate():
     text = page(found)
     assert "not final" in text
     assert "so far" in text
+
+
+def said_of_vintages(label, months):
+    """Return what is said of records of these months since 2001, each label final."""
+    event = pd.Timestamp("2001-01-15", tz="UTC") + months.astype("timedelta64[D]") * 30
+    amount = {"amount": np.zeros(len(label))}
+    records = book(framed(amount, label, event=event), usecase({"amount": {"type": "number"}}))
+    return list(words.of_vintages(records, vintages(records)))
+
+
+def test_of_vintages_alike_chance_seldom_makes_one_the_worst():
+    told = 0
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        told += len(said_of_vintages(coin(3000, seed=seed + 100), random.integers(0, 24, 3000)))
+    assert told <= 6
+
+
+def test_a_vintage_that_was_worse_is_told_and_one_of_few_records_is_not():
+    months = np.concatenate([np.repeat(np.arange(12), 300), np.full(6, 12)])
+    label = coin(len(months), rate=0.1)
+    label[months == 4] = coin(300, rate=0.3)
+    label[months == 12] = 1.0
+    [said] = said_of_vintages(label, months)
+    assert re.match(r"Records of 2001-05, the worst vintage, go bad (2|3)\d\.\d % of the time", said)
 
 
 def test_before_any_outcome_is_known_the_records_are_told_all_the_same():

@@ -57,6 +57,8 @@ class Talk:
         self.wire = Wire()
         self.taken = 0
         self.ended = False
+        self.waits: list[bool] = []
+        """After each part: whether the connection waits for its next request, as long as it may be kept."""
         asyncio.run(self._talk(parts))
 
     @property
@@ -75,6 +77,7 @@ class Talk:
             protocol.data_received(part)
             self.taken += len(part)
             await self._quiet()
+            self.waits.append(protocol.timeout_keep_alive_task is not None)
         self.ended = self.wire.closed
         self.wire.close()
         await asyncio.gather(*state.tasks)
@@ -89,7 +92,7 @@ class Talk:
 
     async def _application(self, scope, receive, send) -> None:
         body, more = b"", True
-        while more or scope["path"] == "/slow":
+        while (more and scope["path"] != "/early") or scope["path"] == "/slow":
             message = await receive()
             if message["type"] == "http.disconnect":
                 return
@@ -285,3 +288,22 @@ def test_without_httptools_uvicorns_own_protocol_keeps_bodies_and_bounds_heads_t
     flooding = Talk(*[b"".join(FLOODS["header lines"])] * 1000)
     assert flooding.ended
     assert flooding.taken < 1_000_000
+
+
+EARLY = b"POST /early HTTP/1.1\r\n" + HOST
+
+
+@pytest.mark.parametrize("offer", [b"", H2C], ids=["plain", "with an offer"])
+@pytest.mark.parametrize("body", [SIZED, CHUNKED], ids=["sized", "chunked"])
+def test_a_connection_whose_body_comes_after_its_answer_waits_for_the_next_request_all_the_same(offer, body):
+    parts = split(EARLY + offer + body, (EARLY + offer + body).index(b"\r\n\r\n") + 4, len(EARLY + offer + body) - 3)
+    talk = Talk(*parts, SECOND, *parts)
+    assert talk.statuses == [200, 200, 200]
+    assert talk.waits == [True, False, True, True, True, False, True]
+
+
+def test_who_sends_the_next_request_behind_a_late_body_is_answered_and_not_timed_meanwhile():
+    slow = b"POST /slow HTTP/1.1\r\n" + HOST + SIZED
+    talk = Talk(*before_the_body(EARLY + SIZED + slow), b"")
+    assert talk.statuses == [200]
+    assert talk.waits[:2] == [True, False]

@@ -36,7 +36,9 @@ class FakeChild:
 
     def __init__(self, release, tell, *_) -> None:
         if self.fate.get(release.id) == "absent":
-            raise ReleaseError("there is no Bento")
+            raise OutageError("there is no Bento")
+        if self.fate.get(release.id) == "empty":
+            raise ReleaseError("it carries no golden records")
         if self.fate.get(release.id) == "reads":
             golden.carried(release.bento_path)
         self.release, self._tell = release, tell
@@ -79,6 +81,7 @@ class World:
     def __init__(self) -> None:
         self.wanted: Release | None = None
         self.down = False
+        self.unfit = 0
         self.live: list[int] = []
         self.refused: list[tuple[int, str]] = []
         self.kept: Release | None = None
@@ -91,6 +94,7 @@ class World:
             0,
             poll_seconds=0.005,
             kept=self.last,
+            fit=self.fit,
         )
         self._thread = threading.Thread(target=self.supervisor.run)
 
@@ -102,6 +106,11 @@ class World:
     def last(self, _why: OutageError) -> Release | None:
         self.asked_for_kept += 1
         return self.kept
+
+    def fit(self) -> None:
+        if self.unfit:
+            self.unfit -= 1
+            raise OutageError("the decision log cannot be written")
 
     def start(self, wanted: Release | None) -> None:
         self.wanted = wanted
@@ -151,7 +160,9 @@ def test_a_release_goes_live_and_the_one_before_is_drained(world):
 
 
 @pytest.mark.parametrize(
-    ("fates", "why"), [("wrong", "golden record 1 of 1"), ("absent", "there is no Bento")], ids=["wrong", "absent"]
+    ("fates", "why"),
+    [("wrong", "golden record 1 of 1"), ("empty", "it carries no golden records")],
+    ids=["wrong", "empty"],
 )
 def test_a_refused_release_is_reported_once_and_not_tried_again(world, fate, fates, why):
     fate[2] = fates
@@ -193,7 +204,7 @@ def test_a_crashed_generation_is_started_again_and_not_reported_again(world):
 def test_however_often_it_crashed_the_next_start_is_at_most_the_longest_pause_away(monkeypatch, crashes):
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 100.0))
     supervisor = World().supervisor
-    supervisor._crashes = crashes
+    supervisor._failures[ONE.key] = crashes
     supervisor._pause(ONE, "killed by SIGKILL")
     assert supervisor._not_before[ONE.key] == 100.0 + module.LONGEST_PAUSE
 
@@ -214,6 +225,54 @@ def test_a_disk_that_stumbles_once_over_the_golden_records_refuses_no_release(wo
     until(lambda: world.live == [1])
     assert stumbles == []
     assert world.refused == []
+
+
+@pytest.mark.parametrize("before", [None, ONE], ids=["nothing is live here", "another release is live here"])
+def test_a_release_whose_bento_is_not_on_this_machine_is_waited_for_and_never_refused(world, fate, before):
+    fate[2] = "absent"
+    world.start(before)
+    until(lambda: world.live == ([1] if before else []))
+    world.wanted = TWO
+    until(lambda: world.supervisor._failures.get(TWO.key, 0) > 2)
+    assert [child.done for child in FakeChild.born_here] == ([["serve"]] if before else [])
+    del fate[2]  # it was copied here
+    until(lambda: world.live[-1:] == [2])
+    assert world.refused == []
+
+
+def test_waiting_for_one_release_keeps_no_other_from_coming_back_at_once(world, fate):
+    fate[2] = "absent"
+    world.start(ONE)
+    until(lambda: world.live == [1])
+    world.wanted = TWO
+    until(lambda: world.supervisor._failures.get(TWO.key, 0) > 4)
+    children(1)[0].end("killed by SIGKILL")
+    until(lambda: len(children(1)) == 2 and children(1)[1].done == ["serve"])
+    assert world.supervisor._failures[ONE.key] == 1
+    assert world.supervisor._placeholder is None
+
+
+def test_a_machine_that_can_serve_nothing_refuses_no_release_and_serves_once_it_can(world):
+    world.unfit = 3
+    world.start(ONE)
+    until(lambda: world.live == [1])
+    assert world.unfit == 0
+    assert world.refused == []
+
+
+def test_what_the_ledger_falls_back_to_is_not_refused_in_turn(world, fate):
+    """A fault of this machine that no check knows of must not take the last good release from all others."""
+    fate |= {1: "wrong", 2: "wrong", 3: "wrong"}
+    world.start(THREE)
+    until(lambda: world.refused == [(3, "golden record 1 of 1")])
+    world.wanted = TWO
+    until(lambda: len(children(2)) >= 3)
+    assert world.refused == [(3, "golden record 1 of 1")]
+    del fate[2]
+    until(lambda: world.live == [2])
+    world.wanted = Release(4, "v4", "refit_toy:v4", Path("nowhere"))
+    fate[4] = "wrong"
+    until(lambda: [number for number, _ in world.refused] == [3, 4])
 
 
 def test_what_was_live_comes_back_though_its_successor_is_still_on_trial(world, fate):

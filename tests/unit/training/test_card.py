@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from refit.scoring.metrics import at_threshold, roc_auc
-from refit.training.groups import MISSING, REST, SCREEN, impact, segments
+from refit.training import groups as told_apart
+from refit.training.groups import MISSING, REST, SCREEN, impact, lowest_impacts, segments
 from tests.unit.training.book import book, usecase
 from tests.unit.training.made import made_card
 
@@ -79,6 +80,23 @@ def test_no_one_approved_is_no_division_by_zero():
     (found,) = impact(frame, np.zeros(100, dtype=bool), usecase(protected=["gender"]))
     assert [row["ratio"] for row in found["groups"]] == [None, None]
     assert found["lowest_ratio"] is None
+
+
+def test_the_lowest_ratio_of_every_threshold_is_that_of_its_impact_and_each_column_is_divided_once(monkeypatch):
+    random = np.random.default_rng(4)
+    gender = random.choice(["F", "M", "X", None], 900, p=[0.4, 0.4, 0.1, 0.1])
+    frame = pd.DataFrame({"gender": gender, "age": random.choice(["young", "old"], 900), "id": map(str, range(900))})
+    case = usecase(protected=["gender", "age", "id", "absent"])
+    probability, cuts = np.round(random.random(900), 2), [0.0, 0.005, 0.01, 0.25, 0.5, 0.99, 1.5]
+    each = [[column["lowest_ratio"] for column in impact(frame, probability < cut, case)] for cut in cuts]
+    divided = []
+    found_groups = told_apart._groups
+    monkeypatch.setattr(told_apart, "_groups", lambda column: divided.append(column.name) or found_groups(column))
+    found = lowest_impacts(frame, probability, cuts, case)
+    assert found == [min((ratio for ratio in ratios if ratio is not None), default=None) for ratios in each]
+    assert found[0] is None
+    assert found[3] < found[-1] == 1.0
+    assert divided == ["gender", "age", "id"]
 
 
 def several():

@@ -68,6 +68,7 @@ def test_the_verdict_stands_first_and_in_one_sentence(shown):
 
 
 LEAK = check("leak", "fail", "zip alone decides")
+UNKNOWN = check("near duplicates", "warning", "nothing is known of new borrowers", None)
 
 
 @pytest.mark.parametrize(
@@ -78,10 +79,18 @@ LEAK = check("leak", "fail", "zip alone decides")
             {"outcome": "promote", "checks": [check("a", "pass"), check("b", "not applicable")]},
             "Promoted: it passed 1 check, every one that applies.",
         ),
+        (
+            {"outcome": "promote", "checks": [check("a", "pass"), check("b", "pass"), UNKNOWN]},
+            "Promoted: it passed 2 checks, with 1 warning: near duplicates: nothing is known of new borrowers.",
+        ),
+        (
+            {"outcome": "promote", "checks": [check("a", "pass"), UNKNOWN, check("gain", "warning", "it is close")]},
+            f"Promoted: it passed 1 check, with 2 warnings: near duplicates: {UNKNOWN['why']}; gain: it is close.",
+        ),
         ({"outcome": "refuse", "checks": [LEAK]}, "Refused: leak: zip alone decides."),
         ({"outcome": "promote", "checks": [LEAK]}, "Promoted, although 1 check failed: leak: zip alone decides."),
     ],
-    ids=["not judged", "promoted", "refused by another check", "overridden"],
+    ids=["not judged", "promoted", "promoted with a warning", "with two", "refused by another check", "overridden"],
 )
 def test_a_verdict_reads_well_to_someone_who_was_not_there(verdict, said):
     assert sentence(verdict) == said

@@ -23,12 +23,16 @@ def twice(frame):
     return pd.concat([frame, copies], ignore_index=True).sort_values(["_event_time", "_key"], ignore_index=True)
 
 
-def test_of_two_equal_records_one_is_kept_whatever_their_keys_and_arrival():
+def test_of_two_equal_records_the_first_to_arrive_is_kept_whatever_its_key():
     doubled = twice(MATURED)
-    doubled.loc[::2, "_arrived_at"] += pd.Timedelta(days=3)
+    late = np.arange(len(doubled)) % 3 == 0
+    doubled.loc[late, "_arrived_at"] += pd.Timedelta(days=3)
     kept, found = distinct(doubled, CASE)
     assert (found.n_pairs, found.n_left_out) == (len(MATURED), len(MATURED))
-    assert kept["_key"].tolist() == MATURED["_key"].tolist()
+    assert kept["_key"].str.removesuffix("b").tolist() == MATURED["_key"].tolist()
+    first = doubled.sort_values(["_arrived_at", "_key"]).drop_duplicates(["amount", "_event_time"])
+    assert sorted(kept["_key"]) == sorted(first["_key"])
+    assert kept["_key"].str.endswith("b").any()
     assert kept.index.tolist() == list(range(len(kept)))
 
 
@@ -89,6 +93,8 @@ COARSE = usecase(
 )
 NO_RATE = usecase(features={"grade": {"type": "category"}, "term": {"type": "number"}}, protected=[], gate={})
 
+DATELESS_GRADES = DATELESS.model_copy(update={"features": NO_RATE.features})
+
 
 @pytest.mark.parametrize("case", [NO_RATE, COARSE], ids=["columns that do not know the day", "one that is the day's"])
 @pytest.mark.parametrize("rate", [0.01, 0.05, 0.5], ids=["seldom bad", "often", "as often as good"])
@@ -122,16 +128,23 @@ def test_copies_are_told_from_chance_the_same_way_every_time():
     assert distinct(matured, NO_RATE)[1] == distinct(matured, NO_RATE)[1]
 
 
-def test_without_a_date_equals_may_be_chance_so_all_stay_and_the_card_is_told():
-    kept, found = distinct(twice(MATURED), DATELESS)
-    assert len(kept) == 2 * len(MATURED)
-    assert (found.n_pairs, found.n_left_out) == (len(MATURED), 0)
+@pytest.mark.parametrize("n_times", [2, 4, 25])
+def test_without_a_date_copies_are_left_out_too_since_they_end_alike(n_times):
+    copies = [MATURED.assign(_key=MATURED["_key"] + str(k)) for k in range(n_times)]
+    kept, found = distinct(pd.concat(copies, ignore_index=True), DATELESS)
+    assert found.n_left_out == (n_times - 1) * len(MATURED)
+    assert kept["_key"].tolist() == (MATURED["_key"] + "0").tolist()
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.5])
+@pytest.mark.parametrize("n_combinations", [25, 400, 4000])
+def test_without_a_date_equals_that_end_otherwise_all_stay_and_the_card_is_told(n_combinations, rate):
+    matured = coarse(n_combinations, 1, rate=rate)
+    kept, found = distinct(matured, DATELESS_GRADES)
+    assert kept is matured
+    assert found.n_left_out == 0
+    assert found.n_pairs > 0
     assert "all are kept" in found.note
-    parts = split(kept, DATELESS)
-    rows = kept[list(DATELESS.features)].apply(lambda record: "|".join(map(str, record)), axis=1)
-    sides = [set(rows.iloc[part]) for _, part in parts]
-    assert sum(map(len, sides)) == len(set.union(*sides))
-    assert near_across(kept, DATELESS, parts.before_test, parts.test) == 0
 
 
 def test_a_record_that_comes_again_another_day_or_ends_otherwise_is_a_near_duplicate():
@@ -174,6 +187,17 @@ def test_it_says_no_such_thing_where_new_borrowers_were_tested_on_or_hardly_any_
     parts = split(few, NO_RATE)
     assert near_across(few, NO_RATE, parts.before_test, parts.test) == len(parts.test)
     assert unlike_note(few, NO_RATE, parts.before_test, parts.test) is None
+
+
+@pytest.mark.parametrize("alike", [True, False], ids=["each borrower ends one way", "each instalment as it may"])
+def test_borrowers_are_no_coarse_columns_however_many_instalments_each_has(alike):
+    frame = instalments(40, 40)
+    if alike:
+        frame["_label"] = frame["_label"].to_numpy()[np.arange(len(frame)) % 40]
+    matured = frame.sort_values(["_event_time", "_key"], ignore_index=True)
+    parts = split(matured, CASE)
+    note = unlike_note(matured, CASE, parts.before_test, parts.test)
+    assert f"{len(parts.test):,} of {len(parts.test):,} test records" in note
 
 
 @pytest.mark.slow

@@ -1,7 +1,10 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from refit.errors import ContractError, DataError
+from refit.scoring.encoder import Encoder
 from refit.scoring.metrics import log_loss, roc_auc
 from refit.scoring.model import read_model
 from refit.training.learners import perceptron
@@ -187,6 +190,21 @@ def test_copies_of_a_record_do_not_tell_the_perceptron_when_to_stop():
     assert learnt
     assert judged
     assert not learnt & judged
+
+
+def test_the_perceptron_learns_of_many_categories_without_a_column_for_each_in_memory():
+    random, n, many = np.random.default_rng(1), 10_000, 150
+    encoder = Encoder(("town", "shop"), {name: tuple(map(str, range(many))) for name in ("town", "shop")}, {}, {})
+    matrix = random.integers(0, many, (n, 2)).astype(np.float32)
+    label = (random.random(n) < np.where(matrix[:, 0] < many / 2, 0.9, 0.1)).astype(float)
+    tracemalloc.start()
+    done = fitted("multilayer_perceptron", matrix, label, encoder=encoder)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < n * 2 * many * matrix.itemsize  # that many columns alone would take it
+    assert roc_auc(label, done.model.probability(matrix)) > 0.8
+    again = read_model(done.model.file, done.model.to_bytes())
+    assert np.array_equal(again.probability(matrix), done.model.probability(matrix))
 
 
 def test_a_model_that_looks_at_nothing_gives_every_feature_no_share():

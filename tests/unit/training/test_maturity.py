@@ -46,6 +46,29 @@ def test_nothing_ripe_is_refused_with_ages_and_the_first_day_that_ripens():
     assert "the first matures on 2004-01-15" in text
 
 
+@pytest.mark.parametrize(
+    ("label", "declared"),
+    [
+        ({"bad": ["TRUE"], "good": ["FALSE", "no"]}, "(failed: bad TRUE; good FALSE, no)"),
+        ({"classes": ["A", "B", "C"]}, "(failed: A, B, C)"),
+    ],
+    ids=["bad and good", "several classes"],
+)
+def test_a_label_none_of_whose_values_occurs_is_not_called_young(label, declared):
+    task = "multiclass" if "classes" in label else "binary"
+    case = usecase(task=task, label={"name": "failed", "column": "failed"} | label)
+    text = refused(FRAME.assign(_ripe=False, _label=float("nan")), case)
+    assert f"at 2003-06-30 none of the 1,000 records holds a value that the label declares {declared}" in text
+    assert "upper and lower case matter" in text
+    assert "matured" not in text
+
+
+def test_a_label_with_a_day_on_which_it_is_known_is_told_by_the_records_ages():
+    label = {"name": "failed", "column": "failed", "bad": ["1"], "good": ["0"], "known_on": {"column": "seen"}}
+    text = refused(FRAME.assign(_ripe=False, _label=float("nan")), usecase(label=label))
+    assert "none of the 1,000 records has matured" in text
+
+
 def test_a_frame_without_records_says_to_load_some():
     assert "load and ingest" in refused(FRAME[:0])
 

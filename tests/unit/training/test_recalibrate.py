@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 import pytest
+import threadpoolctl  # type: ignore[import-untyped] # it has no types
 
 from refit.errors import DataError
 from refit.gate.judge import judge
@@ -18,10 +19,10 @@ ALL = book(6000, signal=3.0)
 FEATURES = usecase().model_dump(by_alias=True)["features"]
 
 
-def as_known(day):
+def as_known(day, every=ALL):
     """Return the book as it was known on a day; of loans since 2001 far more fail."""
     moment = pd.Timestamp(day)
-    frame = ALL[ALL["_event_time"] <= moment].copy()
+    frame = every[every["_event_time"] <= moment].copy()
     frame["_ripe"] = frame["_event_time"] + pd.DateOffset(months=12) <= moment
     worse = (frame["_event_time"] >= "2001-01-01") & (np.random.default_rng(2).random(len(frame)) < 0.2)
     frame["_label"] = frame["_label"].where(~worse, 1.0).where(frame["_ripe"])
@@ -190,3 +191,16 @@ def test_a_model_that_tells_other_classes_apart_is_to_be_retrained(champion):
     today = usecase(task="multiclass", label=label)
     with pytest.raises(DataError, match=r"tells apart good, bad, in this order, .* names A, B, C by now; retrain it"):
         recalibrate(champion, as_known(AS_OF), today, AS_OF, **MADE_WITH)
+
+
+def test_the_number_of_cores_changes_no_byte_of_what_is_recalibrated():
+    case = usecase(learners=["decision_tree"], split={"by": "random", "test_share": 0.85})
+    many = book(48_000)  # OpenBLAS divides a sum over more than 10,000 test records among its threads
+    made = train(as_known(EARLIER, many), case, EARLIER, **MADE_WITH).bundle
+    found = []
+    for threads in (1, 2):
+        with threadpoolctl.threadpool_limits(threads):
+            done = recalibrate(made, as_known(AS_OF, many), case, AS_OF, **MADE_WITH)
+        found.append(bundles.to_files(done.bundle))
+    assert len(done.test) > 10_000
+    assert found[0] == found[1]

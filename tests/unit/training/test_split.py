@@ -134,6 +134,41 @@ def test_features_that_hardly_tell_records_apart_make_no_copies():
     assert len(parts.test) == pytest.approx(0.2 * len(MATURED), rel=0.15)
 
 
+@pytest.mark.parametrize("n_times", [3, 30])
+def test_at_random_near_copies_and_instalments_never_stand_on_both_sides_however_many(n_times):
+    few = MATURED[:300]
+    wiggle = np.random.default_rng(1).normal(1, 1e-9, (n_times, len(few)))
+    again = [few.assign(_key=few["_key"] + f"-{k}", amount=few["amount"] * wiggle[k]) for k in range(n_times)]
+    reached = place(pd.concat(again, ignore_index=True), usecase(split={"by": "random"})).reshape(n_times, -1)
+    torn = (reached != reached[0]).any(axis=0).sum()
+    assert torn <= 3  # some lie where the fourth digit turns
+
+
+def test_at_random_so_few_cases_that_none_is_tested_on_are_refused():
+    few = MATURED.iloc[np.arange(600) % 12].assign(_key=np.arange(600).astype(str))
+    few["_label"] = (np.arange(600) % 2).astype(float)
+    case = next(
+        case
+        for case in (usecase(split={"by": "random"}, seed=seed) for seed in range(200))
+        if (place(few, case) >= case.split.test_share).all()
+    )
+    with pytest.raises(DataError, match="600 matured records so few differ that none is left to test on"):
+        split(few, case)
+
+
+def test_one_number_that_is_fine_in_full_and_coarse_in_four_digits_still_makes_no_copies_apart():
+    case = usecase(split={"by": "random"}, features={"amount": {"type": "number"}}, protected=[], gate={})
+    random = np.random.default_rng(1)
+    n = 4000
+    fine = MATURED.iloc[np.arange(n) % len(MATURED)].assign(
+        amount=10_000 + random.permutation(n) / n, _label=random.integers(0, 2, n), _key=np.arange(n).astype(str)
+    )
+    twins = pd.concat([fine, fine.assign(_key=fine["_key"] + "b")], ignore_index=True)
+    reached = place(twins, case)
+    assert reached[:n].tolist() == reached[n:].tolist()
+    assert len(np.unique(reached)) == n
+
+
 CLASSES = usecase(task="multiclass", label={"name": "segment", "column": "s", "classes": ["A", "B", "C"]})
 
 

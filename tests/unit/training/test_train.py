@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pandas as pd
 import pytest
+import threadpoolctl  # type: ignore[import-untyped] # it has no types
 
 from refit.errors import DataError
 from refit.scoring import bundle as bundles
@@ -124,6 +125,18 @@ def test_a_feature_missing_throughout_is_refused_by_name():
     frame["sector"] = pd.Categorical([np.nan] * len(frame), categories=["22"])
     with pytest.raises(DataError, match="jobs, sector are missing in each"):
         trained(frame)
+
+
+@pytest.mark.parametrize(
+    ("split", "further_back"),
+    [({"by": "random"}, False), ({"by": "time"}, False), ({"by": "time", "train_months": 24}, True)],
+    ids=["at random", "by time", "by time of the newest alone"],
+)
+def test_older_records_are_advised_only_where_the_split_leaves_them_out(split, further_back):
+    with pytest.raises(DataError) as refused:
+        trained(FRAME.assign(jobs=np.nan), split=split)
+    assert ("the 24 months of split.train_months" in str(refused.value)) == further_back
+    assert "Mend the feed" in str(refused.value)
 
 
 def test_an_infinite_number_is_refused_with_its_feature_and_how_many():
@@ -272,3 +285,14 @@ def test_with_a_hazard_young_records_teach_and_drift_is_measured_against_them():
     assert pd.Timestamp(done.bundle.card["reference"]["end"]) > done.matured["_event_time"].max()
     assert len(done.probability) == len(done.test)
     assert bundles.from_files(bundles.to_files(done.bundle)).golden == done.bundle.golden
+
+
+def test_the_number_of_cores_changes_no_byte_of_the_bundle():
+    frame = book(24_000)  # OpenBLAS divides a sum over more than 10,000 test records among its threads
+    found = []
+    for threads in (1, 2):
+        with threadpoolctl.threadpool_limits(threads):
+            done = trained(frame, learners=["decision_tree"], split={"by": "random", "test_share": 0.6})
+        found.append(bundles.to_files(done.bundle))
+    assert len(done.test) > 10_000
+    assert found[0] == found[1]

@@ -11,19 +11,23 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, QuantileTransformer, TargetEncoder
 
-from refit.scoring.metrics import Floats
 from refit.training.learners.fitted import Task
 
 RANKS: Final = 200
 FOLDS: Final = 5
+MOSTLY_NOUGHT: Final = 0.3
+"""A design of which less is filled is kept sparse: a column a category, it would outgrow the memory of a large book."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shaped:
-    """Fitted `columns`, the (n_records, n_columns) design they make, and the feature each of its columns came from."""
+    """Fitted `columns`, the (n_records, n_columns) design they make, and the feature each of its columns came from.
+
+    With a column a category the design may be sparse, of compressed rows; by rates it never is.
+    """
 
     columns: Any
-    design: Floats
+    design: Any
     owners: NDArray[np.intp]
 
 
@@ -44,7 +48,7 @@ def shaped(
     numbers = np.flatnonzero(present & ~task.encoder.is_category).tolist()
     named = np.flatnonzero(present & task.encoder.is_category).tolist()
     parts = [("numbers", _numbers(task, ranks), numbers), ("categories", _categories(task, categories), named)]
-    columns = ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0.0)
+    columns = ColumnTransformer([part for part in parts if part[2]], sparse_threshold=MOSTLY_NOUGHT)
     design = columns.fit_transform(wide, task.label.astype(np.intp))
     return Shaped(columns, design, _owners(columns, numbers, named))
 
@@ -61,7 +65,7 @@ def _numbers(task: Task, ranks: str | None) -> Any:
 
 def _categories(task: Task, way: str) -> Any:
     if way == "one hot":
-        return OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+        return OneHotEncoder(handle_unknown="ignore")
     folds = min(FOLDS, max(2, int(np.unique(task.label, return_counts=True)[1].min())))
     kind = "binary" if task.n_classes == 2 else "multiclass"  # noqa: PLR2004 - good and bad
     return TargetEncoder(target_type=kind, cv=StratifiedKFold(folds, shuffle=True, random_state=task.seed))

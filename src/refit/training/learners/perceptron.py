@@ -24,9 +24,12 @@ ONLY_STATE_OF_FITTING: Final = ("_optimizer", "_random_state", "loss_curve_", "b
 def fit(task: Task) -> Fitted:
     """Fit by Adam until records held out have not been told better for `patience` rounds; the best round is kept."""
     shape = shaped(task, ranks="normal", categories="one hot")
-    design = shape.design.astype(np.float32)
     params = task.params
     fitted, judged = _parts(task)
+    columns, design = shape.columns, shape.design.astype(np.float32)
+    del shape  # else the design is held again, in twice the digits, for as long as it learns
+    learnt, held = design[fitted], design[judged]
+    del design
     estimator = MLPClassifier(
         HIDDEN,
         alpha=params["alpha"],
@@ -39,10 +42,8 @@ def fit(task: Task) -> Fitted:
     best_loss, best_epoch = np.inf, 0
     weight = np.ones(len(label)) if task.weight is None else task.weight
     for epoch in range(params["epochs"]):
-        estimator.partial_fit(
-            design[fitted], label[fitted], sample_weight=weight[fitted], classes=np.arange(task.n_classes)
-        )
-        said = estimator.predict_proba(design[judged])[np.arange(len(judged)), label[judged]]
+        estimator.partial_fit(learnt, label[fitted], sample_weight=weight[fitted], classes=np.arange(task.n_classes))
+        said = estimator.predict_proba(held)[np.arange(len(judged)), label[judged]]
         loss = float(np.average(-np.log(np.maximum(said, EPSILON)), weights=weight[judged]))
         if not best or loss < best_loss:
             best_loss, best_epoch = loss, epoch
@@ -55,7 +56,7 @@ def fit(task: Task) -> Fitted:
     for name in ONLY_STATE_OF_FITTING:
         if hasattr(estimator, name):
             delattr(estimator, name)
-    model = SklearnModel(Pipeline([("columns", shape.columns), ("estimator", estimator)]))
+    model = SklearnModel(Pipeline([("columns", columns), ("estimator", estimator)]))
     said_of_it = {**params, "hidden": list(HIDDEN), "stopped_after": best_epoch + 1, "seed": task.seed}
     return Fitted(model, said_of_it, permuted(model, task))
 
