@@ -100,6 +100,7 @@ def said_of_vintages(label, months):
     return list(words.of_vintages(records, vintages(records)))
 
 
+@pytest.mark.slow
 def test_of_vintages_alike_chance_seldom_makes_one_the_worst():
     told = 0
     for seed in range(60):
@@ -117,6 +118,7 @@ def test_a_vintage_that_was_worse_is_told_and_one_of_few_records_is_not():
     assert re.match(r"Records of 2001-05, the worst vintage, go bad (2|3)\d\.\d % of the time", said)
 
 
+@pytest.mark.slow
 def test_before_any_outcome_is_known_the_records_are_told_all_the_same():
     found = explored(noise(), np.full(N, np.nan), ripe=False)
     assert found.overall is None

@@ -119,6 +119,7 @@ def told_to_the_declined(bundle: Bundle, records: pd.DataFrame, n: int) -> Count
     return told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learner", LEARNERS)
 @pytest.mark.parametrize("name", SIDED)
 def test_no_declined_applicant_is_told_what_their_value_belies(name, learner):

@@ -192,6 +192,7 @@ def test_copies_of_a_record_do_not_tell_the_perceptron_when_to_stop():
     assert not learnt & judged
 
 
+@pytest.mark.slow
 def test_the_perceptron_learns_of_many_categories_without_a_column_for_each_in_memory():
     random, n, many = np.random.default_rng(1), 10_000, 150
     encoder = Encoder(("town", "shop"), {name: tuple(map(str, range(many))) for name in ("town", "shop")}, {}, {})

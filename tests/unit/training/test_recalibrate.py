@@ -193,6 +193,7 @@ def test_a_model_that_tells_other_classes_apart_is_to_be_retrained(champion):
         recalibrate(champion, as_known(AS_OF), today, AS_OF, **MADE_WITH)
 
 
+@pytest.mark.slow
 def test_the_number_of_cores_changes_no_byte_of_what_is_recalibrated():
     case = usecase(learners=["decision_tree"], split={"by": "random", "test_share": 0.85})
     many = book(48_000)  # OpenBLAS divides a sum over more than 10,000 test records among its threads

@@ -287,6 +287,7 @@ def test_with_a_hazard_young_records_teach_and_drift_is_measured_against_them():
     assert bundles.from_files(bundles.to_files(done.bundle)).golden == done.bundle.golden
 
 
+@pytest.mark.slow
 def test_the_number_of_cores_changes_no_byte_of_the_bundle():
     frame = book(24_000)  # OpenBLAS divides a sum over more than 10,000 test records among its threads
     found = []
