@@ -86,8 +86,8 @@ def cost(url: str, folder: Path) -> dict[str, float]:
 def account(url: str, service: Service, clients: list[Client]) -> dict[str, object]:
     """End the service, then hold what the clients were told against what Postgres has.
 
-    An id stands there once or not at all. Doubled is what stands there beyond the answers and the requests that were
-    broken off: the same request under another id.
+    An id stands there once or not at all. Doubled is what stands there beyond the answers and the records of requests
+    that were broken off: the same record under another id.
     """
     ids = ids_of(clients)
     code = service.stop()
@@ -97,7 +97,7 @@ def account(url: str, service: Service, clients: list[Client]) -> dict[str, obje
     return {
         "answered": len(ids),
         "lost": len(set(ids) - set(found)),
-        "doubled": max(len(found) - len(set(ids)) - sum(client.broken for client in clients), 0),
+        "doubled": max(len(found) - len(set(ids)) - sum(client.unanswered for client in clients), 0),
         "answered_twice": len(ids) - len(set(ids)),
         "kept_unanswered": len(set(found) - set(ids)),  # written down, then killed before the answer was out
         "refused": sum(len(client.refused) for client in clients),

@@ -148,12 +148,15 @@ class Client(threading.Thread):
     def __init__(self, port: int, records: Sequence[Any], pause: float) -> None:
         super().__init__()
         self._client = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        many = [record for record in records for _ in range(10)]
         self._single = json.dumps(records[0])
-        self._batch = json.dumps([record for record in records for _ in range(10)])
+        self._batch = json.dumps(many)
+        self._n_batch = len(many)
         self._pause = pause
         self.ended = threading.Event()
         self.ids: list[str] = []
         self.broken = 0
+        self.unanswered = 0
         self.refused: list[str] = []
 
     def run(self) -> None:
@@ -170,6 +173,7 @@ class Client(threading.Thread):
                 answer = json.loads(response.read())
             except (OSError, http.client.HTTPException, ValueError):
                 self.broken += 1  # killed before it could answer
+                self.unanswered += self._n_batch if batch else 1
                 self._client.close()
                 continue
             if response.status == 200:
