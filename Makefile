@@ -37,7 +37,7 @@ check: setup promtool ## Lint, types, contracts and the unit tests that are quic
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -n 2 --dist loadfile -m 'not slow' tests/unit src/refit flows
+	$(BIN)/pytest -q -n 2 --dist worksteal -m 'not slow' tests/unit src/refit flows
 
 test: check ## Every test but those of `make acceptance` and `make stack`, on the real parts
 	$(BIN)/pytest -q -n 2 --dist loadfile -m slow tests/unit
