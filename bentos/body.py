@@ -96,8 +96,7 @@ async def read(headers: dict[bytes, bytes], receive: Receive, limit: int, share:
         part = message.get("body", b"")
         size += len(part)
         if size <= limit:
-            if size > FREE:
-                share.grow(size)
+            share.grow(size)
             body += part
         else:
             body.clear()

@@ -71,6 +71,7 @@ class TestWithALogThatCannotBeWritten:
             until(lambda: moved)
         finally:
             mover.close()
+        assert len(moved) == 1
 
     def test_the_ledger_is_asked_on_and_on(self):
         asked = []
@@ -85,6 +86,7 @@ class TestWithALogThatCannotBeWritten:
             until(lambda: len(asked) > 3)
         finally:
             conversation.close()
+        assert len(asked) > 3
 
     def test_a_crashed_generation_is_started_again(self):
         supervisor = Supervisor(lambda: None, lambda _: None, lambda *_: None, "127.0.0.1", 0)
@@ -114,8 +116,11 @@ def test_a_line_after_the_disk_has_room_again_is_written():
 def test_a_closed_terminal_is_no_fault_and_neither_is_none_at_all():
     closed = io.StringIO()
     closed.close()
+    with pytest.raises(ValueError, match="closed file"):
+        closed.write("lost")
     for stream in (closed, None):
         print("lost", file=Unfailing(stream), flush=True)
+        assert Unfailing(stream).write("lost") == 4
 
 
 @pytest.fixture
@@ -132,9 +137,11 @@ def left():
 def test_a_line_for_a_pipe_whose_reader_left_ends_nobody(left, monkeypatch, tmp_path):
     with (tmp_path / "out").open("w") as out:
         monkeypatch.setattr(sys, "stdout", out)  # rich points it nowhere where a pipe breaks
+        with pytest.raises(SystemExit):
+            left.print("sba: v1 is live")
         say = unfailing(left.print)
-        say("sba: v2 is live")
-        say("sba: v3 is live")
+        assert say("sba: v2 is live") is None
+        assert say("sba: v3 is live") is None
 
 
 def test_refit_serve_goes_on_where_its_lines_reach_nobody(left, monkeypatch):

@@ -13,12 +13,11 @@ from refit.gate.delong import area
 from refit.gate.signal import NO_SIGNAL
 from refit.gate.signal import SURE as SURE_OF_SIGNAL
 from refit.scoring.encoder import Matrix
-from refit.scoring.likeness import contradicted, few_differ
+from refit.scoring.likeness import coarse, few_differ, rounded
 from refit.scoring.metrics import Floats
 
 EXACT: Final = "exact duplicates"
 NEAR: Final = "near duplicates"
-DIGITS: Final = 4
 MEMORY: Final = 0.05
 """So much lower may the AUC be on records without a twin; more, and the test shows what was learnt by heart."""
 SURE: Final = 0.99
@@ -119,7 +118,7 @@ def _coarse(features: Features, rows: NDArray[np.uint64]) -> bool:
     Few differ, and those alike end otherwise, as one borrower's single outcome does not. And as few differ once every
     column is dealt anew: borrowers who are known by fine numbers are many then, though each of them stands often.
     """
-    if not few_differ(rows) or not contradicted(rows, features.label):
+    if not coarse(rows, features.label):
         return False
     dealt = np.random.default_rng(DEALT).permuted(features.matrix, axis=0)
     return few_differ(_rounded(dealt))
@@ -127,12 +126,8 @@ def _coarse(features: Features, rows: NDArray[np.uint64]) -> bool:
 
 def _rounded(matrix: Matrix) -> NDArray[np.uint64]:
     """Return (n_records,) a hash of each record's features, numbers rounded; missing is like missing."""
-    with np.errstate(all="ignore"):
-        values = matrix.astype(np.float64)
-        size = 10.0 ** (np.floor(np.log10(np.abs(values))) - DIGITS + 1)
-        rounded = np.round(values / size) * size
-        rounded = np.where(np.isfinite(rounded), rounded, values)
-    alike = np.where(np.isnan(rounded), np.nan, rounded) + 0.0  # every NaN the same NaN, and no negative zero
+    values = rounded(matrix.astype(np.float64))
+    alike = np.where(np.isnan(values), np.nan, values) + 0.0  # every NaN the same NaN, and no negative zero
     return np.asarray(pd.util.hash_pandas_object(pd.DataFrame(alike), index=False), dtype=np.uint64)
 
 

@@ -5,10 +5,32 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from refit.scoring.metrics import Floats
+
 FEW: Final = 0.05
 """Where fewer of the records differ, that nearly each is like another is no news."""
 CONTRADICTED: Final = 0.25
 """Copies end alike. Records that end otherwise more than so often, against any two records, are no copies."""
+DIGITS: Final = 4
+"""Numbers alike in so many digits are alike enough to be near duplicates."""
+
+
+def rounded(values: Floats) -> Floats:
+    """Return numbers of any shape rounded to `DIGITS`; zero, what is too small or too large, and NaN as they are."""
+    with np.errstate(all="ignore"):
+        size = 10.0 ** (np.floor(np.log10(np.abs(values))) - DIGITS + 1)
+        found = np.round(values / size) * size
+    return np.where(np.isfinite(found), found, values)
+
+
+def coarse(found: NDArray[Any], outcome: NDArray[Any]) -> bool:
+    """Tell whether hardly any of the records differ and those alike end otherwise: each then stands for itself.
+
+    Args:
+        found: (n_records,) the same for records alike.
+        outcome: (n_records,) of any number of kinds.
+    """
+    return few_differ(found) and contradicted(found, outcome)
 
 
 def few_differ(found: NDArray[Any]) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from refit.scoring.likeness import contradicted, few_differ
+from refit.scoring.likeness import coarse, contradicted, few_differ
 from refit.training.chance import Codes, by_chance, joined, n_pairs
 from refit.training.split import Hashes, Rows, first_arrivals, hashes, near_hashes, rounded
 from refit.usecase.model import UseCase
@@ -92,7 +92,7 @@ def unlike_note(matured: pd.DataFrame, usecase: UseCase, before: Rows, test: Row
     told = twin.sum() >= NEARLY_ALL * len(twin) and np.bincount(others, minlength=n_classes).min() < LEAST
     if not len(test) or not told:
         return None
-    if few_differ(found) and contradicted(found, matured["_label"].to_numpy()) and few_differ(_dealt(records, usecase)):
+    if coarse(found, matured["_label"].to_numpy()) and few_differ(_dealt(records, usecase)):
         return None
     return (
         f"nothing is known of new borrowers, unlike those learnt from: {int(twin.sum()):,} of {len(test):,} test "

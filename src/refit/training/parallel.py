@@ -27,9 +27,16 @@ class StoppedError(Exception):
 
 
 @contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep the libraries to one thread: OpenBLAS adds up a long vector in as many parts as it has, so digits differ."""
+    with threadpoolctl.threadpool_limits(1):
+        yield
+
+
+@contextmanager
 def silenced() -> Iterator[None]:
     """Keep the libraries from warning and from starting threads of their own."""
-    with warnings.catch_warnings(), threadpoolctl.threadpool_limits(1):
+    with warnings.catch_warnings(), one_thread():
         warnings.simplefilter("ignore")  # what matters of it is looked at after the fit, and noted on the card
         warnings.showwarning = _nobody  # a forest resets the filters of all threads while it grows
         yield

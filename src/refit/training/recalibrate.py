@@ -18,7 +18,7 @@ from refit.training.duplicates import distinct
 from refit.training.golden import with_golden
 from refit.training.hazard import NAME as HAZARD
 from refit.training.maturity import MIN_RECORDS, columns
-from refit.training.one_thread import one_thread
+from refit.training.parallel import one_thread
 from refit.training.split import Parts, Rows, matured_at, place, require_each
 from refit.training.threshold import threshold
 from refit.training.train import EVEN, Trained, quiet

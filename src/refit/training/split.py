@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from refit.errors import DataError
 from refit.scoring.encoder import Matrix
-from refit.scoring.likeness import contradicted, few_differ
+from refit.scoring.likeness import coarse
+from refit.scoring.likeness import rounded as rounded_numbers
 from refit.scoring.metrics import Floats
 from refit.training.maturity import MIN_EACH, MIN_RECORDS, require_both, ripe
 from refit.usecase.model import UseCase
@@ -20,8 +21,6 @@ Rows = NDArray[np.intp]
 Hashes = NDArray[np.uint64]
 CALIBRATION_SHARE: Final = 0.2
 """Of the records that are not tested on, so many choose the learner and calibrate it."""
-ROUNDED: Final = 4
-"""Numbers alike in so many digits are alike enough to be near duplicates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +186,7 @@ def together(found: Hashes, outcome: Floats) -> Rows:
         outcome: (n_records,); few that differ stand alone only where those alike end otherwise, as copies and the
             instalments of one borrower do not.
     """
-    alone = few_differ(found) and contradicted(found, outcome)
-    return np.arange(len(found)) if alone else np.unique(found, return_inverse=True)[1]
+    return np.arange(len(found)) if coarse(found, outcome) else np.unique(found, return_inverse=True)[1]
 
 
 def hashes(records: pd.DataFrame) -> Hashes:
@@ -205,7 +203,7 @@ def rounded(records: pd.DataFrame, usecase: UseCase) -> pd.DataFrame:
     """Return (n_records, n_features) the features, numbers rounded to four digits."""
     found = records[list(usecase.features)].copy()
     for name in found.select_dtypes("number"):
-        found[name] = _rounded(found[name].to_numpy(dtype=np.float64))
+        found[name] = rounded_numbers(found[name].to_numpy(dtype=np.float64))
     return found
 
 
@@ -218,16 +216,9 @@ def _cases(records: pd.DataFrame, usecase: UseCase) -> Rows:
     """Return the (n_records,) group of each, from 0: those of one group are copies of a case, or its instalments."""
     outcome = records["_label"].to_numpy()
     near = near_hashes(records, usecase)
-    if few_differ(near) and contradicted(near, outcome):  # a rounded number may say little, and in full tell all apart
+    if coarse(near, outcome):  # a rounded number may say little, and in full tell all apart
         return together(hashes(records[list(usecase.features)]), outcome)
     return np.unique(near, return_inverse=True)[1]
-
-
-def _rounded(values: Floats) -> Floats:
-    with np.errstate(all="ignore"):
-        size = 10.0 ** (np.floor(np.log10(np.abs(values))) - ROUNDED + 1)
-        found = np.round(values / size) * size
-    return np.where(np.isfinite(found), found, values)
 
 
 def _mixed(values: Hashes) -> Hashes:

@@ -22,7 +22,7 @@ from refit.training.golden import with_golden
 from refit.training.hazard import AS_IT_IS, NAME, hazard_candidate
 from refit.training.learners.fitted import Fitted
 from refit.training.maturity import age_note
-from refit.training.one_thread import one_thread
+from refit.training.parallel import one_thread
 from refit.training.search import search as find
 from refit.training.split import Parts, Rows, matured_at, split
 from refit.training.threshold import threshold

@@ -134,8 +134,10 @@ def test_an_answer_that_is_read_a_byte_now_and_then_is_not_waited_for():
         for now in range(4):
             line.look(now * SECONDS / 4)
             await line.read_until(line.unread - 4096)
+        assert line.open
         line.look(SECONDS + 1)
         await line.until(lambda: not line.open)
+        assert line.unread == 0
 
     on_a_line(play)
 

@@ -414,7 +414,8 @@ def test_what_was_kept_and_does_not_start_is_refused_once_the_ledger_wants_it(wo
     world.start(None)
     until(lambda: children(1))
     world.wanted, world.down = ONE, False
-    until(lambda: world.refused == [(1, "golden record 1 of 1")])
+    until(lambda: world.refused)
+    assert world.refused == [(1, "golden record 1 of 1")]
 
 
 def test_with_nothing_kept_whoever_asks_hears_that_the_ledger_does_not_answer(world):
