@@ -44,4 +44,4 @@ def deploy(settings: Settings, echo: Callable[[str], None]) -> None:
             server.keep_automation(automation)
     finally:
         server.close()
-    echo(f"the pool {POOL}, every deployment of prefect.yaml and {len(automations.ALL)} automation are in place")
+    echo(f"the pool {POOL}, every deployment of prefect.yaml and {len(automations.ALL)} automations are in place")

@@ -9,11 +9,11 @@ from typing import Any, Final
 import httpx
 
 from flows.addresses import prefect_api
+from flows.automations import OURS
 from refit.errors import OutageError
 from refit.settings import Settings
 
 FINAL: Final = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
-OURS: Final = ("nightly", "retrain")
 PAGE: Final = 200
 BUSY_SECONDS: Final = 30
 BUSY_PAUSE_SECONDS: Final = 0.5

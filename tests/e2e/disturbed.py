@@ -30,6 +30,7 @@ from refit.loop.nightly import nightly
 from refit.loop.wiring import open_world
 from refit.settings import Settings
 from refit.store import embedded
+from refit.usecase.catalogue import names
 from tests.e2e.product import free_port
 from tests.integration.conftest import other_database, run
 
@@ -38,8 +39,12 @@ DAY = date(2026, 6, 30)
 PER_MONTH = 700
 MONTHS = 20
 STEPS = ("ingest", "monitor", "retrain", "release")
+STARTS = ("Pending", "Running")
+"""How a run stands before its first step: waiting for its process, and running without a heartbeat yet."""
 CRASHED_SECONDS = 180
 """A killed run counts as crashed after that long at most: the promise that is tested."""
+NEVER_STARTED_SECONDS = automations.START_SECONDS + 60
+"""And one that had not started yet after that long."""
 PATIENCE_SECONDS = 600
 LOOK_SECONDS = 0.05
 
@@ -53,7 +58,8 @@ class Night:
     """A loan book that nobody has looked at yet, in a home and a database of its own."""
 
     settings: Settings
-    deployment: str
+    deployment: str = ""
+    """The one it runs through, from its first run on."""
 
     def left(self) -> dict[str, Any]:
         """Return what matters of what a night left: what came in, what was promoted, what is live, what is kept."""
@@ -93,7 +99,7 @@ class Yard:
         self.folder = folder
         self._database = database
         self._port = port
-        self._free = iter([f"nightly-{name}" for name in ("demo", "npl", "sba", "loantap", "retail_churn")] * 9)
+        self._free = iter([f"nightly-{name}" for name in names()] * 9)
         self.processes = Processes(folder / "logs")
         self.settings = Settings(home=folder / "server", prefect_port=port)
         self.server = PrefectServer(f"http://127.0.0.1:{port}/api")
@@ -107,6 +113,8 @@ class Yard:
         self.server.keep_pool(POOL, is_paused=False)
         self.processes.start("deploy", deploy_command(), given, ROOT)
         self.wait(lambda: self.processes.ended("deploy"))
+        for deployment in self.server._ask("POST", "/deployments/filter", {}):  # no night but those started here
+            self.server._ask("PATCH", f"/deployments/{deployment['id']}", {"paused": True})
         for automation in automations.ALL:
             self.server.keep_automation(automation)
 
@@ -127,7 +135,7 @@ class Yard:
         settings.folder.mkdir(parents=True)
         with open_world(settings) as world:
             load_demo(world, as_of(), months=MONTHS, per_month=PER_MONTH)
-        return Night(settings, next(self._free))
+        return Night(settings)
 
     def undisturbed(self) -> dict[str, Any]:
         """Return what the night leaves where nobody disturbs it."""
@@ -149,9 +157,20 @@ class Yard:
         self.wait(lambda: self.server.has_fresh_worker(POOL, since))
 
     def ask_for(self, night: Night) -> str:
+        night.deployment = night.deployment or next(self._free)
         found = self.server._ask("GET", f"/deployments/name/nightly/{night.deployment}")["id"]
         asked = {"parameters": {"usecase": USECASE, "as_of": DAY.isoformat()}, "state": {"type": "SCHEDULED"}}
         return str(self.server._ask("POST", f"/deployments/{found}/create_flow_run", asked)["id"])
+
+    def until_it_stands(self, run: str, wanted: str) -> None:
+        """Wait for a state of a run that has not begun a step; one that is over already was missed."""
+
+        def is_there() -> bool:
+            seen = self.server.state(run).name
+            assert seen in {"Scheduled", "Late", "Submitting", "Pending", wanted}, f"the run is {seen} already"
+            return seen == wanted
+
+        self.wait(is_there)
 
     def until(self, run: str, step: str, state: str = "Running") -> None:
         """Wait for a step of a run; one that is over already was missed."""
@@ -188,7 +207,7 @@ class Yard:
 
         It is told by the server's own clock, so that whoever asks late learns the same.
         """
-        self.wait(lambda: self.server.state(killed.run).is_final, CRASHED_SECONDS + 60)
+        self.wait(lambda: self.server.state(killed.run).is_final, NEVER_STARTED_SECONDS + 60)
         state = self.server._ask("GET", f"/flow_runs/{killed.run}")["state"]
         killed.states.append(state["name"])
         return datetime.fromisoformat(state["timestamp"]).timestamp() - killed.at
@@ -219,10 +238,16 @@ def opened(folder: Path) -> Iterator[Yard]:
 
 
 def kill_in(yard: Yard, step: str, *, worker_too: bool, after: float = 0.0) -> Killed:
-    """Start a night and kill it in that step, so many seconds after the step began; return it as it lies there."""
+    """Start a night and kill it in that step, so many seconds after the step began; return it as it lies there.
+
+    Of `STARTS` it is killed before any step, as soon as it stands so.
+    """
     night = yard.night(f"{step}-{'worker' if worker_too else 'flow'}-{after:g}")
     found = yard.start(night)
-    yard.until(found, step)
+    if step in STARTS:
+        yard.until_it_stands(found, step)
+    else:
+        yard.until(found, step)
     if after:
         time.sleep(after)  # how far the step has come is the point
     if worker_too:

@@ -177,7 +177,14 @@ class Stack:
         return done([*self.command, *arguments], env=self.engine.environment, seconds=seconds)
 
     def up(self, *services: str) -> None:
+        """Start it; all of it comes up with its schedules paused, so that no night starts but those of the tests."""
         self.compose("up", "--detach", "--no-build", "--wait", *services)
+        if not services:
+            self.schedules("pause")
+
+    def schedules(self, what: str) -> None:
+        """`pause` all of them, or `resume` them."""
+        self.compose("exec", "-T", "worker", "prefect", "--no-prompt", "deployment", "schedule", what, "--all")
 
     def script(self, name: str, *arguments: str) -> str:
         environment = self.engine.environment | {"COMPOSE": " ".join(self.command)}

@@ -58,23 +58,33 @@ def assert_kept(before: dict[str, str], after: dict[str, str]) -> None:
     assert other == one
 
 
-def night(stack: Stack, day: str) -> None:
-    """Run a night through its deployment, as the schedule does."""
+def started(stack: Stack, day: str) -> str:
+    """Start a night through its deployment, as the schedule does; return its run."""
     found = stack.ask(PREFECT, f"/api/deployments/name/nightly/nightly-{stack.usecase}")
     given = {"parameters": {"usecase": stack.usecase, "as_of": day}}
-    run = stack.ask(PREFECT, f"/api/deployments/{found['id']}/create_flow_run", given)["id"]
+    return str(stack.ask(PREFECT, f"/api/deployments/{found['id']}/create_flow_run", given)["id"])
 
-    def over() -> dict[str, Any] | None:
-        state = stack.ask(PREFECT, f"/api/flow_runs/{run}")["state"]
-        return dict(state) if state["type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"} else None
 
-    state = until(over, NIGHT_SECONDS, f"the night of {day}")
-    assert state["type"] == "COMPLETED", f"{state['message']}\n{stack.compose('logs', '--tail', '60', 'worker')}"
+def state(stack: Stack, run: str) -> dict[str, Any]:
+    return dict(stack.ask(PREFECT, f"/api/flow_runs/{run}")["state"])
+
+
+def ended(stack: Stack, run: str) -> dict[str, Any]:
+    """Wait for the end of a run, and return the state it ended in."""
+    over = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+    until(lambda: state(stack, run)["type"] in over, NIGHT_SECONDS, f"the end of run {run}")
+    return state(stack, run)
+
+
+def night(stack: Stack, day: str) -> None:
+    """Run a night through its deployment, and see that it ends well."""
+    end = ended(stack, started(stack, day))
+    assert end["type"] == "COMPLETED", f"{end['message']}\n{stack.compose('logs', '--tail', '60', 'worker')}"
 
 
 def idle(stack: Stack) -> None:
-    """Wait until Prefect has nothing at work: a retrain that was asked for too starts a minute after its night."""
-    busy = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}}
+    """Wait until Prefect has nothing at work or to come: a retrain asked for starts a minute after its night."""
+    busy = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "SCHEDULED"]}}}}
     until(lambda: stack.ask(PREFECT, "/api/flow_runs/count", busy) == 0, NIGHT_SECONDS, "no run at work")
 
 
@@ -247,7 +257,18 @@ def test_where_every_process_dies_at_once_all_come_back_by_themselves(stack: Sta
 
 
 def test_the_doctor_finds_nothing_wrong(stack: Stack) -> None:
-    found = stack.refit("doctor", part="console")["findings"]
+    def scheduled() -> set[str]:
+        """Return the deployments that have a run to come."""
+        wanted = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+        return {run["deployment_id"] for run in stack.ask(PREFECT, "/api/flow_runs/filter", wanted)}
+
+    stack.schedules("resume")
+    try:
+        everything = {one["id"] for one in stack.ask(PREFECT, "/api/deployments/filter", {})}
+        until(lambda: scheduled() == everything, 120, "runs to come")
+        found = stack.refit("doctor", part="console")["findings"]
+    finally:
+        stack.schedules("pause")
     assert found
     assert [finding for finding in found if finding["state"] == "wrong"] == []
 
@@ -259,6 +280,29 @@ def test_a_night_after_all_that_goes_on_from_the_ledger(stack: Stack) -> None:
     after = kept(stack)
     assert int(after["batch"]) == int(before["batch"]) + 1, "the loans since the night before"
     assert int(after["run"]) > int(before["run"])
+
+
+def test_a_night_outlives_its_prefect_server(stack: Stack) -> None:
+    run = started(stack, "2004-04-30")
+    until(lambda: state(stack, run)["type"] == "RUNNING", NIGHT_SECONDS, "the night")
+    leases = ["exec", "-T", "prefect", "sh", "-c", "ls /var/lib/refit/prefect/concurrency_leases"]
+    held = {name for name in stack.compose(*leases).split() if name != "expirations.json"}
+    stack.compose("kill", "prefect")
+    stack.up("--no-deps", "prefect")
+    assert held
+    assert held <= set(stack.compose(*leases).split()), "the new server does not know who holds a place"
+    assert ended(stack, run)["type"] == "COMPLETED"
+
+
+def test_a_run_whose_worker_dies_before_it_starts_counts_as_crashed(stack: Stack) -> None:
+    idle(stack)
+    before = kept(stack)
+    run = started(stack, "2004-05-31")
+    until(lambda: state(stack, run)["type"] == "PENDING", NIGHT_SECONDS, "the night")
+    stack.compose("kill", "worker")
+    stack.up("--no-deps", "worker")
+    assert ended(stack, run)["type"] == "CRASHED"
+    assert_kept(before, kept(stack))
 
 
 def test_prometheus_scrapes_both_and_every_panel_and_alert_has_its_data(stack: Stack) -> None:

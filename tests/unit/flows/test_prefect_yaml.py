@@ -8,6 +8,7 @@ import pytest
 import yaml
 from prefect import Flow
 
+from flows.automations import OURS
 from flows.conductor import POOL, ROOT
 from flows.events import RETRAIN_REQUESTED, resource
 from refit.usecase.catalogue import find, names
@@ -26,6 +27,10 @@ def flow_of(deployment) -> Flow:
 
 def test_every_use_case_has_its_night_and_its_retrain_and_nothing_else_has():
     assert set(DEPLOYMENTS) == {f"{flow}-{usecase}" for flow in ("nightly", "retrain") for usecase in names()}
+
+
+def test_the_automations_and_the_sweep_know_every_flow_by_its_name():
+    assert set(OURS) == {flow_of(deployment).name for deployment in DEPLOYMENTS.values()}
 
 
 @pytest.mark.parametrize("usecase", names())
