@@ -16,6 +16,11 @@ for database in ledger source prefect; do
   $compose exec -T postgres pg_restore --username=postgres --dbname="$database" --clean --if-exists --exit-on-error \
     --single-transaction <"$folder/$database.dump"
 done
-$compose run --rm --no-deps -T --entrypoint tar lender \
-  --extract --gzip --directory=/var/lib/refit <"$folder/home.tar.gz"
+# An older back-up has the spool in home.tar.gz, with notes how far the mover was at a later moment than its ledger's.
+# Without them all is moved again, and what the ledger has is told by its id.
+for archive in "$folder/home.tar.gz" "$folder/spool.tar.gz"; do
+  [ -e "$archive" ] || continue
+  $compose run --rm --no-deps -T --entrypoint tar lender \
+    --extract --gzip --directory=/var/lib/refit --exclude='./spool/*.moved' <"$archive"
+done
 echo "restored; now: docker compose up --wait"

@@ -10,13 +10,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from refit.errors import ContractError
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+Days = Annotated[int, Field(ge=1, le=36_500)]
 
 
 class Settings(BaseSettings):
     """Every setting of `refit`, each read from `REFIT_<NAME>`.
 
     Without `database_url` an embedded PostgreSQL runs under `home`. Without `api_keys` the service answers this machine
-    alone. A release that is not ready within `start_seconds` is refused.
+    alone. A release that is not ready within `start_seconds` is refused. Every number has an upper bound: infinity, or
+    what no clock or calendar goes to, would break each generation in its start, and look like the fault of the release.
     """
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
@@ -37,14 +39,14 @@ class Settings(BaseSettings):
     console_token: SecretStr | None = None
     webhook_url: str | None = None
     webhook_secret: SecretStr | None = None
-    keep_reports_days: Annotated[int, Field(ge=1)] = 365
-    keep_predictions_days: Annotated[int, Field(ge=1)] = 730
-    keep_runs_days: Annotated[int, Field(ge=1)] = 90
+    keep_reports_days: Days = 365
+    keep_predictions_days: Days = 730
+    keep_runs_days: Days = 90
     api_keys: SecretStr | None = None
     request_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0
-    max_concurrent: Annotated[int, Field(ge=1)] = 256
-    start_seconds: Annotated[float, Field(gt=0)] = 60.0
-    spool_mb: Annotated[float, Field(gt=0)] = 256.0
+    max_concurrent: Annotated[int, Field(ge=1, le=1_000_000)] = 256
+    start_seconds: Annotated[float, Field(gt=0, le=86_400)] = 60.0
+    spool_mb: Annotated[float, Field(gt=0, le=100_000_000)] = 256.0
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
 
     @classmethod

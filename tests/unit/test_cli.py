@@ -155,6 +155,14 @@ def test_a_sound_file_is_called_so(refit, name):
     assert f"use case {name} is sound" in out
 
 
+def test_an_outcome_that_counts_as_known_too_early_is_warned_of(refit, usecases):
+    label = {"name": "bad", "column": "status", "bad": ["lost"], "good": ["paid"]}
+    usecases("loans", yaml.safe_dump(content({"label": label, "source.arrived_at": "asked_on"})))
+    code, out, _ = refit("usecases", "check", "usecases/loans.yaml")
+    assert code == 0
+    assert "warning: `arrived_at` and `event_time` are both asked_on" in " ".join(out.split())
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

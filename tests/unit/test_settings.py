@@ -71,6 +71,33 @@ def test_a_setting_that_does_not_fit_is_named_without_its_value(monkeypatch, nam
     assert "secret" not in str(error.value)
 
 
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e10", "1" * 400], ids=lambda value: value[:8])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("START_SECONDS", "SPOOL_MB", "REQUEST_SECONDS", "MAX_CONCURRENT"),
+        *("KEEP_REPORTS_DAYS", "KEEP_PREDICTIONS_DAYS", "KEEP_RUNS_DAYS"),
+    ],
+)
+def test_a_number_that_nothing_can_be_reckoned_with_is_named_at_once(monkeypatch, name, value):
+    """Taken as it is, it breaks each generation in its start, and the release is refused for everybody."""
+    monkeypatch.setenv(f"REFIT_{name}", value)
+    with pytest.raises(ContractError, match=f"^REFIT_{name}: "):
+        Settings.read()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("START_SECONDS", "86400"), ("SPOOL_MB", "1e8"), ("REQUEST_SECONDS", "3600"), ("MAX_CONCURRENT", "1000000")),
+        *((f"KEEP_{what}_DAYS", "36500") for what in ("REPORTS", "PREDICTIONS", "RUNS")),
+    ],
+)
+def test_the_largest_number_that_is_allowed_is_taken(monkeypatch, name, value):
+    monkeypatch.setenv(f"REFIT_{name}", value)
+    assert getattr(Settings.read(), name.lower()) == float(value)
+
+
 def test_every_setting_that_does_not_fit_is_named_at_once(monkeypatch):
     monkeypatch.setenv("REFIT_SERVICE_PORT", "x")
     monkeypatch.setenv("REFIT_CONSOLE_PORT", "y")

@@ -1,12 +1,15 @@
 """Commands around the decision log: one decision again, and the moving by hand."""
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.table import Table
 
 from refit.commands.app import AsJson, Name, app, open_stores
 from refit.terminal import out, print_json
+
+if TYPE_CHECKING:
+    from refit.loop.wiring import Desk
 
 log_app = typer.Typer(help="Look after the decision log.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(log_app, name="log")
@@ -46,11 +49,14 @@ def decision(
 
 @log_app.command("move")
 def move(usecase: Name, *, as_json: AsJson = False) -> None:
-    """Move the decisions of this machine's spool to Postgres, where no `refit serve` runs that does it."""
+    """Move the decisions of this machine's spool to Postgres, where no `refit serve` runs that does it.
+
+    The use case's file may be gone, as long as there is a spool of that name.
+    """
     from refit.loop.mover import move_by_hand  # noqa: PLC0415 - heavy, and not needed for --help
 
     with open_stores() as world:
-        moved = move_by_hand(world, world.usecase(usecase).name)
+        moved = move_by_hand(world, usecase if _has_spool(world, usecase) else world.usecase(usecase).name)
     if as_json:
         print_json(moved.to_json())
         return
@@ -58,3 +64,9 @@ def move(usecase: Name, *, as_json: AsJson = False) -> None:
         f"{usecase}: {moved.n_moved:,} decisions moved, {moved.n_known:,} were there, "
         f"{moved.n_quarantined:,} put aside in quarantine"
     )
+
+
+def _has_spool(world: "Desk", usecase: str) -> bool:
+    """Tell whether a spool lies here under that very name: what is no folder's own name, like `..`, is none."""
+    spools = world.settings.folder / "spool"
+    return spools.is_dir() and any(folder.name == usecase and folder.is_dir() for folder in spools.iterdir())

@@ -42,6 +42,8 @@ def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="A use-case 
     if problems := _of_example(usecase):
         raise ContractError("\n".join(f"{file}: {problem}" for problem in problems))
     out.print(f"{file}: use case {usecase.name} is sound: {len(usecase.features)} features, label {usecase.label.name}")
+    if (why := usecase.outcome_known_too_early) is not None:
+        out.print(f"warning: {why}")
 
 
 def _of_example(usecase: UseCase) -> list[str]:

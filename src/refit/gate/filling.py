@@ -36,6 +36,17 @@ def known_later(usecase: UseCase) -> Check:
     return Check(NAME, "pass", 0, allowed, why)
 
 
+def outcome_known(usecase: UseCase) -> Check:
+    """Warn where the use case says of no outcome when it was known: a training as of a past day sees it early."""
+    name, allowed = "outcome known in time", "no outcome counts as known on the day of its own decision"
+    if usecase.event_time is None:
+        return not_applicable(name, allowed, "the records have no date")
+    why = usecase.outcome_known_too_early
+    if why is None:
+        return Check(name, "pass", None, allowed, "an outcome counts from the day on which it was known, or arrived")
+    return Check(name, "warning", None, allowed, why)
+
+
 def filled_later(features: Features, fresh: pd.DataFrame | None) -> Check:
     """Refuse where a value is there or not by how the record ended, or only once the record is old."""
     allowed = (

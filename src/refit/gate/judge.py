@@ -66,6 +66,7 @@ def _of_records(
         leaks.single_feature(usecase, features),
         leaks.lagged(usecase, features),
         filling.known_later(usecase),
+        filling.outcome_known(usecase),
         filling.filled_later(features, evidence.fresh),
         copies.exact(features, evidence.n_pairs, evidence.n_left_out),
         copies.near(features, challenger, unknown=usecase.gate.new_borrowers),

@@ -119,10 +119,11 @@ def lagged(usecase: UseCase, features: Features) -> Check:
         return not_applicable(LAGGED, allowed, "the records have no date")
     older, newer = _halves(features)
     suspects: dict[str, str] = {}
-    least = 1.0
+    least, n_compared = 1.0, 0
     for outcome in features.outcomes:
         if min(_fewest(outcome[older]), _fewest(outcome[newer])) < FOLDS:
             continue
+        n_compared += 1
         for k, name in enumerate(features.names):
             now, then = _both_ways(features.matrix[:, k], outcome, older, newer)
             if now.value < KNOWS:
@@ -131,6 +132,8 @@ def lagged(usecase: UseCase, features: Features) -> Check:
             least = min(least, left)
             if left < LEFT and then.high(SURE) < now.low(SURE):
                 suspects[name] = f"{name} ({now.value:.3f} from the same time, {then.value:.3f} from before)"
+    if not n_compared:
+        return not_applicable(LAGGED, allowed, "the older or the newer records hold too few of an outcome to compare")
     if not suspects:
         return Check(
             LAGGED, "pass", least, allowed, "no feature loses what it knows once it is learnt from older records"

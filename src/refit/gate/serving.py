@@ -47,6 +47,8 @@ def _without_golden(bundle: Bundle, test: pd.DataFrame | None) -> str:
         for name, column in bundle.usecase.inputs.items()
         if column.required and not _can_be_sent(bundle, name, test)
     ]
+    if not barred and test is not None and len(test):
+        return f"{why}: no test record is one a client could send by now, see the ranges and choices"
     if not barred:
         return why
     those = "each is required and its" if len(barred) > 1 else "it is required and the"

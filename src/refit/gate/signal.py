@@ -59,12 +59,22 @@ def no_signal(label: Floats, probability: Floats, seen: Interval) -> Check:
     elif area.error == 0:
         why += "the model says the same of every record, so it found nothing that tells how they end"
     else:
-        reach = NO_SIGNAL + area.value - low
-        why += (
-            f"the model cannot be told from one that guesses. On {len(label):,} records a guess reaches up to "
-            f"{reach:.3f} now and then; what is known of these records does not say how they end"
-        )
+        why += f"the model cannot be told from one that guesses. {_how_far(label, NO_SIGNAL + area.value - low)}"
     return Check("no signal", passed(true=low > NO_SIGNAL), low, allowed, why)
+
+
+def _how_far(label: Floats, reach: float) -> str:
+    """Say how far a guess gets on these records: as far as `reach`, an AUC that may lie above 1."""
+    if reach < 1:
+        return (
+            f"On {len(label):,} records a guess reaches up to {reach:.3f} now and then; what is known of these records "
+            "does not say how they end"
+        )
+    fewest = int(np.unique(label, return_counts=True)[1].min())
+    return (
+        f"Only {fewest:,} of {len(label):,} records are of the rarest outcome: with so few not even a model that is "
+        "always right can be told from a guess"
+    )
 
 
 def floor(metric: str, allowed: float, seen: Interval) -> Check:

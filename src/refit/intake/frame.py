@@ -51,6 +51,16 @@ def frame(records: pa.Table, usecase: UseCase, as_of: datetime) -> pd.DataFrame:
     return pd.DataFrame(columns | {HAPPENED: outcome.happened, LABEL: outcome.label, RIPE: outcome.ripe})
 
 
+def n_ahead(records: pa.Table, as_of: datetime) -> int:
+    """Return of how many records the version that counts at `as_of` is dated later than that: no frame holds them."""
+    seen = pc.less_equal(records[ARRIVED_AT], _moment(as_of))
+    ahead = pc.and_(seen, pc.greater(records[EVENT_TIME], _moment(as_of)))
+    if not pc.any(ahead).as_py():
+        return 0
+    newest = _newest(records.filter(seen))
+    return int(pc.sum(pc.greater(newest[EVENT_TIME], _moment(as_of))).as_py() or 0)
+
+
 def _moment(as_of: datetime) -> pa.Scalar:
     return pa.scalar(as_of, MOMENT)
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from refit.intake.cells import ARROW_TYPES, MOMENT, NO, as_texts, read_cells
-from refit.usecase.label import OutcomeDate
+from refit.usecase.label import Multiclass, OutcomeClass, OutcomeDate
 from refit.usecase.model import InputColumn, UseCase
 from refit.usecase.parsing import ParseRule, parse_rule
 
@@ -101,6 +101,7 @@ def validate(raw: pa.RecordBatch, usecase: UseCase) -> Validated:
         columns[name] = _read(raw.column(name), name, rule, refused)
     _check_derived(columns, usecase, refused)
     _check_outcome(columns, usecase, refused)
+    _check_spelling(columns, usecase, refused)
     schema = lake_schema(usecase)
     records = pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
     if not refused.reasons:
@@ -211,6 +212,23 @@ def _check_outcome(columns: dict[str, pa.Array], usecase: UseCase, refused: _Ref
             pc.floor_temporal(columns[name], unit="day"), pc.floor_temporal(columns[EVENT_TIME], unit="day")
         )
         refused.add_where(early, name, f"before {usecase.event_column}")
+
+
+def _check_spelling(columns: dict[str, pa.Array], usecase: UseCase, refused: _Refused) -> None:
+    """Refuse an outcome that differs from a declared one in case alone: passed over, it would thin out one outcome."""
+    label = usecase.label
+    match label:
+        case OutcomeClass(column=name, bad=bad, good=good):
+            declared = (*bad, *good)
+        case Multiclass(column=name, classes=classes):
+            declared = classes
+        case _:
+            return
+    values = columns[name]
+    known = pc.is_in(values, pa.array(declared, pa.string()))
+    alike = pc.is_in(pc.utf8_lower(values), pa.array([text.strip().lower() for text in declared], pa.string()))
+    why = f"a declared outcome ({', '.join(declared)}) in another spelling; declare this one too, or mend it"
+    refused.add_where(pc.and_(alike, pc.invert(known)), name, why)
 
 
 def as_floats(values: pa.Array) -> NDArray[np.float64]:

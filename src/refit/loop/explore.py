@@ -50,7 +50,15 @@ def explore(
     progress("Reading the records", 0.0)
     seen = asof.read(world, usecase, as_of)
     n_rejected = world.ledger.count_rejects(usecase.name)
-    found = portfolio(seen.frame, usecase, as_of, snapshot=seen.snapshot, n_rejected=n_rejected, progress=progress)
+    found = portfolio(
+        seen.frame,
+        usecase,
+        as_of,
+        snapshot=seen.snapshot,
+        n_rejected=n_rejected,
+        n_ahead=seen.n_ahead,
+        progress=progress,
+    )
     progress("Drawing", 0.7)
     run_id = uuid4()
     paths = world.reports.write(usecase.name, KIND, run_id, page(found), found.to_json())

@@ -49,11 +49,11 @@ def described(book: Book) -> tuple[Described, ...]:
     return tuple(_described(column, book.n) for column in book.columns.values())
 
 
-def odd_dates(book: Book, as_of: pd.Timestamp) -> tuple[str, ...]:
-    """Return what is odd about the dates of the records."""
+def odd_dates(book: Book, n_ahead: int) -> tuple[str, ...]:
+    """Return what is odd about the dates of the records, and of those that are left out for theirs."""
     if book.event is None:
         return ()
-    return tuple(_odd_dates(book.event, as_of))
+    return tuple(_odd_dates(book.event, n_ahead))
 
 
 def _described(column: Column, n: int) -> Described:
@@ -170,9 +170,9 @@ def _odd_texts(column: Column, counts: Counts) -> Iterator[str]:
             yield f"{rare:,} of its {len(used):,} values stand in fewer than {SMALLEST} records each"
 
 
-def _odd_dates(event: pd.Series, as_of: pd.Timestamp) -> Iterator[str]:
-    if n := int((event > as_of).sum()):
-        yield f"{n:,} records are dated after the day of this report"
+def _odd_dates(event: pd.Series, n_ahead: int) -> Iterator[str]:
+    if n_ahead:
+        yield f"{n_ahead:,} records are dated after the day of this report and left out of it"
     if n := int((event < _EARLY).sum()):
         yield f"{n:,} records are dated before 1950"
     days = event.dt.floor("D").value_counts()

@@ -1,7 +1,7 @@
 """The portfolio report: what an analyst would find by hand, as one page and as JSON."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -107,6 +107,7 @@ def portfolio(
     *,
     snapshot: str,
     n_rejected: int = 0,
+    n_ahead: int = 0,
     progress: Progress = lambda _text, _fraction: None,
 ) -> Portfolio:
     """Return what there is to find in the records of an as-of read.
@@ -114,12 +115,14 @@ def portfolio(
     Args:
         frame: (n_records, n_columns), one row a key.
         n_rejected: Records the contract refused, which are not in the frame.
+        n_ahead: Records dated after `as_of`, which are not in it either.
 
     Raises:
         DataError: There is no record.
     """
     if frame.empty:
-        raise DataError(f"{usecase.name}: no records at {as_of:%Y-%m-%d}; load and ingest some first")
+        ahead = f"; {n_ahead:,} are dated later" if n_ahead else "; load and ingest some first"
+        raise DataError(f"{usecase.name}: no records at {as_of:%Y-%m-%d}{ahead}")
     progress("Reading the columns", 0.05)
     records = book(frame, usecase)
     columns = described(records)
@@ -135,11 +138,11 @@ def portfolio(
     by_column = {} if overall is None else _by_column(records)
     found = segments(records, [one.column for one in associations])
     periods = vintages(records)
-    dates = odd_dates(records, pd.Timestamp(as_of))
+    dates = odd_dates(records, n_ahead)
     return Portfolio(
         usecase, as_of, snapshot, records, overall, periods, columns, dates, associations, pairs, by_column, found,
         tuple(_findings(records, overall, periods, associations, by_column, found, columns)),
-        tuple(_warnings(records, associations, pairs)), n_rejected,
+        tuple(_warnings(records, associations, pairs, n_ahead)), n_rejected,
     )  # fmt: skip
 
 
@@ -180,7 +183,14 @@ def _findings(
     yield from words.of_quality(records, columns)
 
 
-def _warnings(records: Book, associations: tuple[Association, ...], pairs: tuple[Between, ...]) -> Any:
+def _warnings(
+    records: Book, associations: tuple[Association, ...], pairs: tuple[Between, ...], n_ahead: int
+) -> Iterator[str]:
+    if n_ahead:
+        yield (
+            f"{n_ahead:,} records are dated after the day of this report and left out of it: look at how the use case "
+            "reads their date."
+        )
     for one in associations:
         yield from (f"May be a leak: {why}." for why in one.leaks)
     for pair in pairs:

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from refit.drawing.page import number
-from refit.portfolio.association import Association
+from refit.portfolio.association import Association, beyond_chance
 from refit.portfolio.book import Book
 from refit.portfolio.groups import Groups
 from refit.portfolio.oddities import Described
@@ -17,6 +17,8 @@ from refit.portfolio.segments import Segment, two_shares
 MUCH_MISSING: Final = 0.05
 CHANCE: Final = 0.05
 """The most that all comparisons of a kind together may find where there is nothing (Bonferroni)."""
+NOTICED: Final = 0.53
+"""A lower AUC is nothing a lender would notice."""
 FEW: Final = 50
 """A vintage in which fewer outcomes are known is neither the best nor the worst: its share says too little."""
 
@@ -140,11 +142,15 @@ def contrast(book: Book, groups: Groups, found: Rates, least: float, n_columns: 
 
 def of_strength(book: Book, associations: Sequence[Association]) -> Iterator[str]:
     """Say which columns tell most of the outcome, or that none does."""
-    strong = [one for one in associations if one.auc >= 0.53]  # noqa: PLR2004 - below, nothing a lender would notice
     if not associations:
         return
+    least = max(NOTICED, beyond_chance(book.outcome, len(associations)))
+    strong = [one for one in associations if one.auc >= least]
     if not strong:
-        yield f"No column alone tells anything of the outcome: the best reaches an AUC of {associations[0].auc:.3f}."
+        yield (
+            f"No column alone tells the outcome for certain: the best reaches an AUC of {associations[0].auc:.3f}, and "
+            f"of {len(associations)} columns that tell nothing one reaches {min(least, 1.0):.3f} now and then."
+        )
         return
     named = ", ".join(f"{book.columns[one.column].noun} ({one.auc:.3f})" for one in strong[:5])
     yield f"What tells most of the outcome, each column alone, by AUC (0.5 is nothing): {named}."

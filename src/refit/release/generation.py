@@ -18,6 +18,7 @@ import gc
 import importlib.util
 import json
 import logging
+import math
 import os
 import signal
 import socket
@@ -43,6 +44,7 @@ LAST_SECONDS: Final = 1.0
 """How long, when all ends, a busy connection may take to hear `Connection: close`."""
 KEEP_ALIVE_SECONDS: Final = 75
 IN_FLIGHT_SECONDS: Final = 30
+"""What is in flight at the end has so long, or longer where a request may take longer."""
 TICK: Final = 0.02
 LINE: Final = 4096
 REQUEST_SECONDS: Final = 30.0
@@ -290,7 +292,7 @@ class Generation:
         return {connection for connection in self._server.server_state.connections if connection is not self._private}
 
     async def _look_for_the_slow(self) -> None:
-        seconds = float(os.environ.get("REFIT_REQUEST_SECONDS") or REQUEST_SECONDS)
+        seconds = request_seconds()
         patience = Patience(self._others, seconds)
         while True:
             await asyncio.sleep(min(1.0, seconds / 4))
@@ -373,8 +375,14 @@ def config_of(app: App) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=IN_FLIGHT_SECONDS,
+        # One second over, for who took too long is to hear the application's own 504, not the 500 of a cancelled task.
+        timeout_graceful_shutdown=max(IN_FLIGHT_SECONDS, math.ceil(request_seconds()) + 1),
     )
+
+
+def request_seconds() -> float:
+    """Return how long a request may take; the application reads the same variable, and says what is wrong with it."""
+    return float(os.environ.get("REFIT_REQUEST_SECONDS") or REQUEST_SECONDS)
 
 
 def _protocol() -> type[asyncio.Protocol] | Literal["auto"]:

@@ -29,6 +29,10 @@ MAX_LEAVING: Final = 4
 """So many old generations may wait for their clients; the eldest beyond that is told to hurry."""
 LAST_SECONDS: Final = 1.0
 IN_FLIGHT_SECONDS: Final = 35.0
+"""A generation that ends has so long for what is in flight, or longer where a request may take longer."""
+REQUEST_SECONDS: Final = "REFIT_REQUEST_SECONDS"
+MARGIN_SECONDS: Final = 5.0
+"""What a generation may take beyond its last request until it has ended by itself."""
 TOLD: Final = ("swaps", "refusals", "restarts", "silent_since", "unconfirmed")
 """What the metrics show of us: three counts, since when the ledger gives no answer, and whether it has yet to confirm
 what is live; 0 where there is nothing to say."""
@@ -82,6 +86,8 @@ class Supervisor:
         told = dict(environment or {})
         self._keys = Keys.of(told.get(VARIABLE, os.environ.get(VARIABLE, "")))
         self._told = told | {VARIABLE: self._keys.to_text()}
+        may_take = told.get(REQUEST_SECONDS, os.environ.get(REQUEST_SECONDS)) or 0.0
+        self._in_flight_seconds = max(IN_FLIGHT_SECONDS, float(may_take) + MARGIN_SECONDS)
         self._on_live = on_live
         self._on_refused = on_refused
         self._address = host, port
@@ -250,7 +256,7 @@ class Supervisor:
 
     def _retire(self, child: Child) -> None:
         child.drain(self._drain_seconds)
-        self._leaving[child] = time.monotonic() + self._drain_seconds + IN_FLIGHT_SECONDS
+        self._leaving[child] = time.monotonic() + self._drain_seconds + self._in_flight_seconds
         for eldest in list(self._leaving)[:-MAX_LEAVING]:
             eldest.stop(LAST_SECONDS)
 
@@ -358,7 +364,7 @@ class Supervisor:
                 child.kill()
         self._live, self._trials, self._leaving = None, {}, {}
         self._bound().close()
-        deadline = time.monotonic() + IN_FLIGHT_SECONDS
+        deadline = time.monotonic() + self._in_flight_seconds
         while self._running and self._stops == 1 and time.monotonic() < deadline:
             self._next()
 

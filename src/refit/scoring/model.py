@@ -1,7 +1,9 @@
 """What a learner leaves behind: something that turns the encoder's matrix into raw probabilities, and into bytes."""
 
 import json
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -81,7 +83,9 @@ class SklearnModel:
         """Return the uncalibrated (n_records,) P(bad), or (n_records, n_classes) where there are more than two."""
         if not len(matrix):
             return _none(self.n_classes)
-        p = np.asarray(self.pipeline.predict_proba(matrix.astype(np.float64)), dtype=np.float64)
+        # Which of equally distant neighbours count hangs on the number of threads, and so on rows and cores.
+        with _one_openmp_thread():
+            p = np.asarray(self.pipeline.predict_proba(matrix.astype(np.float64)), dtype=np.float64)
         return p if p.shape[1] > 2 else p[:, 1]  # noqa: PLR2004 - good and bad
 
     def to_bytes(self) -> bytes:
@@ -113,6 +117,19 @@ def read_model(file: str, content: bytes) -> Model:
     except xgboost.core.XGBoostError:
         raise DataError(f"{file}: not an XGBoost model") from None
     return XGBoostModel(booster)
+
+
+@cache
+def _libraries() -> Any:
+    """Return the control of the libraries that are loaded; looking for them takes milliseconds."""
+    import threadpoolctl  # type: ignore[import-untyped]  # noqa: PLC0415 - comes with scikit-learn, has no types
+
+    return threadpoolctl.ThreadpoolController()
+
+
+def _one_openmp_thread() -> AbstractContextManager[Any]:
+    control: AbstractContextManager[Any] = _libraries().limit(limits=1, user_api="openmp")
+    return control
 
 
 def _none(n_classes: int) -> NDArray[np.float64]:

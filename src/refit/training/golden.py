@@ -10,6 +10,7 @@ import pandas as pd
 
 from refit.scoring.bundle import Bundle, GoldenRecord
 from refit.scoring.encoder import Cell
+from refit.scoring.request import Checker
 
 COUNT: Final = 20
 
@@ -18,14 +19,15 @@ def golden(bundle: Bundle, test: pd.DataFrame, seed: int) -> tuple[GoldenRecord,
     """Return up to 20 test records as a client would send them, each with the bundle's own answer.
 
     A category that its parse rule would read otherwise once it is parsed already (some `match:`) is sent as missing, so
-    that the record means the same to every reader; a record where it is required is passed over. Where that leaves
-    none, the gate refuses the bundle and names the columns.
+    that the record means the same to every reader; a record where it is required is passed over, and so is one that
+    breaks the contract as it stands by now. Where that leaves none, the gate refuses the bundle and names the columns.
     """
     order = np.random.default_rng(seed).permutation(len(test))
     chosen: list[dict[str, Cell]] = []
+    checker = Checker(bundle.usecase)
     for row in order:
         inputs = _inputs(bundle, test.iloc[int(row)].to_dict())
-        if inputs is not None:
+        if inputs is not None and not checker.check(inputs)[1]:
             chosen.append(inputs)
         if len(chosen) == COUNT:
             break

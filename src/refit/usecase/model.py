@@ -226,6 +226,19 @@ class UseCase(Part):
         return self.source.arrived_at if self.event_time is None else self.event_time.column
 
     @property
+    def outcome_known_too_early(self) -> str | None:
+        """Why an outcome counts as known on the day of its own decision; None where it does not."""
+        if self.event_time is None or isinstance(self.label, OutcomeDate) or self.label.known_on is not None:
+            return None
+        if self.source.arrived_at != self.event_column:
+            return None
+        return (
+            f"`arrived_at` and `event_time` are both {self.event_column}, and the label has no `known_on`: an outcome "
+            "counts as known on the day of its own decision, so that a training as of a past day sees what nobody knew "
+            "then"
+        )
+
+    @property
     def classes(self) -> tuple[str, ...] | None:
         """The classes of a multiclass use case, in the order of their indexes; None for a binary one."""
         return self.label.classes if isinstance(self.label, Multiclass) else None

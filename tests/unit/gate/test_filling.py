@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from refit.gate.filling import filled_later, known_later
+from refit.gate.filling import filled_later, known_later, outcome_known
 from tests.unit.gate.made import features, outcomes
 from tests.unit.training.book import usecase
 
@@ -62,3 +62,24 @@ def test_an_input_among_them_is_refused_even_where_no_contract_looked():
     check = known_later(case)
     assert check.outcome == "fail"
     assert check.why.startswith("jobs")
+
+
+PAST = {
+    "source": {"table": "source.book", "key": "id", "arrived_at": "day"},
+    "label": {"name": "bad", "column": "status", "bad": ["lost"], "good": ["paid"]},
+}
+KNOWN_ON = {"known_on": {"column": "day", "after_days": 365}}
+
+
+def test_an_outcome_known_on_the_day_of_its_own_decision_is_warned_of():
+    check = outcome_known(usecase(**PAST))
+    assert check.outcome == "warning"
+    assert "`arrived_at` and `event_time` are both day" in check.why
+    assert outcome_known(usecase(**PAST | {"label": PAST["label"] | KNOWN_ON})).outcome == "pass"
+    assert outcome_known(usecase(**PAST | {"source": PAST["source"] | {"arrived_at": "changed_at"}})).outcome == "pass"
+    assert outcome_known(usecase()).outcome == "pass"  # its outcome has a day of its own
+
+
+def test_records_without_a_date_know_no_outcome_too_early():
+    undated = PAST | {"event_time": None, "split": {"by": "random"}}
+    assert outcome_known(usecase(**undated)).outcome == "not applicable"

@@ -115,3 +115,10 @@ def test_features_that_keep_their_meaning_are_no_suspects():
 def test_without_a_date_nothing_can_be_lagged():
     label, random = outcomes(N, 5)
     assert lagged(usecase(), features(honest(label, random), label)).outcome == "not applicable"
+
+
+def test_records_of_one_day_have_no_older_half():
+    label, random = outcomes(N, 5)
+    check = lagged(usecase(), features(honest(label, random), label, days=np.zeros(N)))
+    assert check.outcome == "not applicable"
+    assert "too few" in check.why

@@ -37,6 +37,7 @@ def test_a_real_model_passes_every_check_there_is(made):
         "single-feature leak",
         "single-feature leak, lagged",
         "known only later",
+        "outcome known in time",
         "filled only later",
         "exact duplicates",
         "near duplicates",

@@ -90,3 +90,12 @@ def test_a_champion_that_cannot_answer_is_left_for_a_person_to_replace():
     label = (random.random(500) < 0.3).astype(float)
     verdict = judge(usecase(gate=LOOSE), label, 0.2 + 0.5 * label, np.full(500, np.nan), 0.5, 1)
     assert next(check for check in verdict.checks if check.name == "gain").outcome == "fail"
+
+
+def test_so_few_of_an_outcome_that_no_model_could_pass_are_named_as_the_reason():
+    label = np.zeros(400)
+    label[:2] = 1
+    check = seen(label, 0.9 * label + np.linspace(0, 0.05, 400))  # right of every record
+    assert check.outcome == "fail"
+    assert "Only 2 of 400 records are of the rarest outcome" in check.why
+    assert "guess reaches" not in check.why

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refit.intake.frame import frame
+from refit.intake.frame import frame, n_ahead
 from refit.intake.validate import lake_schema
 from tests.unit.usecase.declared import usecase
 
@@ -166,3 +166,16 @@ def test_a_record_keeps_the_moment_its_first_version_arrived():
     found = seen(day(400), version("a", 9), version("b", 2), version("a", 1), version("a", 5))
     assert found.set_index("_key")["_first_arrived_at"].to_dict() == {"a": day(1), "b": day(2)}
     assert seen(day(4), version("a", 9), version("a", 3))["_first_arrived_at"].tolist() == [day(3)]
+
+
+def test_records_dated_ahead_are_in_no_frame_and_counted():
+    book = lake(
+        version("a", 1, asked=0),
+        version("b", 1, asked=9000),  # 65 read as 2065
+        version("c", 1, asked=9000),
+        version("c", 2, asked=0),  # put right
+        version("d", 500, asked=9000),  # not here yet
+    )
+    assert list(frame(book, usecase(), day(400))["_key"]) == ["a", "c"]
+    assert n_ahead(book, day(400)) == 1
+    assert n_ahead(lake(version("a", 1)), day(400)) == 0

@@ -224,3 +224,29 @@ def test_a_feature_of_another_name_is_read_from_its_column_and_kept_under_its_ow
     assert "coast" not in source_columns(made)
     record = validate(batch({}), made).records.to_pylist()[0]
     assert (record["region"], record["coast"]) == ("north", "n")
+
+
+STATUS = {"label": {"name": "bad", "column": "sex", "bad": ["Charged Off"], "good": ["Paid"]}, "protected": []}
+GRADE = {
+    "task": "multiclass",
+    "label": {"name": "grade", "column": "sex", "classes": ["A", "B", "C"]},
+    "objective": {"metric": "roc_auc"},
+    "protected": [],
+}
+
+
+@pytest.mark.parametrize(("label", "value"), [(STATUS, "charged off"), (STATUS, "PAID"), (GRADE, "b")])
+def test_a_declared_outcome_in_another_spelling_is_refused_and_named(label, value):
+    ((column, why),) = reasons({"sex": value}, label)
+    assert column == "sex"
+    assert "in another spelling" in why
+
+
+@pytest.mark.parametrize("value", ["Charged Off", "Paid", "open", None])
+def test_an_outcome_as_declared_or_not_known_yet_is_taken_in(value):
+    assert reasons({"sex": value}, STATUS) == []
+
+
+def test_two_spellings_that_are_both_declared_are_both_taken_in():
+    both = STATUS["label"] | {"bad": ["Charged Off", "charged off"]}
+    assert reasons({"sex": "charged off"}, STATUS | {"label": both}) == []

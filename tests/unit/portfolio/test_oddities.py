@@ -78,6 +78,6 @@ def test_dates_ahead_or_heaped_on_one_day_are_told():
     event = event.where(np.arange(N) >= 3, pd.Timestamp("2090-01-01", tz="UTC"))
     frame = framed({"income": INCOME}, np.zeros(N), event=event)
     case = usecase({"income": {"type": "number"}})
-    said = odd_dates(book(frame, case), pd.Timestamp("2003-01-01", tz="UTC"))
+    said = odd_dates(book(frame, case), n_ahead=3)
     assert any("3 records are dated after" in text for text in said)
     assert any("of one day, 2001-05-05" in text for text in said)

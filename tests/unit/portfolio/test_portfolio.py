@@ -307,3 +307,29 @@ def test_what_a_record_says_cannot_become_markup():
     assert "$x_1$ &amp; y" in text
     assert not re.search(r"<link|@import|src=|url\((?!#)", text)
     assert len(re.findall(r'\bid="[^"]+"', text)) == len(set(re.findall(r'\bid="[^"]+"', text)))
+
+
+def test_records_dated_ahead_are_warned_of_and_counted():
+    case = usecase({"sector": {"type": "category"}})
+    frame = framed({"sector": ["a"] * 100}, np.zeros(100))
+    found = portfolio(frame, case, AS_OF, snapshot="", n_ahead=7)
+    assert any("7 records are dated after" in text for text in found.dates)
+    assert any("7 records are dated after" in text for text in found.warnings)
+    with pytest.raises(DataError, match="7 are dated later"):
+        portfolio(frame[:0], case, AS_OF, snapshot="", n_ahead=7)
+
+
+@pytest.mark.parametrize(("n", "rate"), [(300, 0.1), (5000, 0.005)], ids=["few records", "few bad"])
+def test_of_pure_noise_no_column_is_said_to_tell_of_the_outcome(n, rate):
+    said = 0
+    for seed in range(20):
+        found = explored(noise(n, seed), coin(n, 1000 + seed, rate))
+        said += any(text.startswith("What tells most") for text in found.findings)
+    assert said <= 3  # one in twenty at most is what is promised; four in 20 come once in 60 times
+
+
+def test_what_tells_a_little_of_many_records_is_still_told():
+    random = np.random.default_rng(3)
+    bad = coin(20_000)
+    found = explored({"amount": random.normal(0.4 * bad, 1), **{f"x{k}": random.random(20_000) for k in range(5)}}, bad)
+    assert any("What tells most of the outcome" in text and "amount (0.6" in text for text in found.findings)

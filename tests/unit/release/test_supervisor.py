@@ -64,10 +64,18 @@ class FakeChild:
 
     def drain(self, *_) -> None:
         self.done.append("drain")
+        if self.fate.get(self.release.id) == "slow":
+            self._end_later()
 
     def stop(self, *_) -> None:
         self.done.append("stop")
-        self.end("ended with exit code 0")
+        if self.fate.get(self.release.id) == "slow":
+            self._end_later()
+        else:
+            self.end("ended with exit code 0")
+
+    def _end_later(self) -> None:
+        threading.Timer(1.0, self.end, ["ended with exit code 0"]).start()
 
     def kill(self) -> None:
         self.done.append("kill")
@@ -78,7 +86,7 @@ class FakeChild:
 
 
 class World:
-    def __init__(self) -> None:
+    def __init__(self, **options) -> None:
         self.wanted: Release | None = None
         self.down = False
         self.unfit = 0
@@ -95,6 +103,7 @@ class World:
             poll_seconds=0.005,
             kept=self.last,
             fit=self.fit,
+            **options,
         )
         self._thread = threading.Thread(target=self.supervisor.run)
 
@@ -345,6 +354,25 @@ def test_the_end_stops_who_serves_and_kills_who_does_not(fate):
     world.end()
     assert children(1)[0].done == ["serve", "stop"]
     assert children(2)[0].done == ["kill"]
+
+
+@pytest.mark.parametrize("ends", ["swap", "stop"])
+@pytest.mark.parametrize("told_by", ["argument", "environment"])
+def test_a_generation_is_given_the_time_that_its_requests_may_take(fate, monkeypatch, ends, told_by):
+    monkeypatch.setattr(module, "IN_FLIGHT_SECONDS", 0.0)
+    told = {"REFIT_REQUEST_SECONDS": "3"}
+    if told_by == "environment":
+        monkeypatch.setenv("REFIT_REQUEST_SECONDS", told.pop("REFIT_REQUEST_SECONDS"))
+    fate[1] = "slow"
+    world = World(drain_seconds=0.0, environment=told)
+    world.start(ONE)
+    until(lambda: world.live == [1])
+    if ends == "swap":
+        world.wanted = TWO
+        until(lambda: world.live == [1, 2])
+        until(lambda: children(1)[0] not in world.supervisor._running)
+    world.end()
+    assert children(1)[0].done == ["serve", "drain" if ends == "swap" else "stop"]
 
 
 def told(world: World) -> dict[str, float]:

@@ -4,9 +4,11 @@ import textwrap
 
 import numpy as np
 import pytest
+import threadpoolctl
 
 from refit.errors import DataError
 from refit.scoring.blend import BLEND_FILE
+from refit.scoring.encoder import Encoder
 from refit.scoring.hazard import HAZARD_FILE
 from refit.scoring.model import MODEL_FILES, read_model
 from refit.training.learners.registry import LEARNERS
@@ -52,3 +54,15 @@ def test_a_served_model_imports_no_library_it_does_not_need(tmp_path, learner, s
     run = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[1] == "[]"
     assert float(run.stdout.splitlines()[0]) == pytest.approx(model.probability(np.zeros((1, 4), np.float32))[0])
+
+
+def test_equally_distant_neighbours_count_the_same_alone_in_a_batch_and_on_any_number_of_cores():
+    random = np.random.default_rng(0)
+    matrix = random.integers(0, 4, (3000, 3)).astype(np.float32)  # 64 places: most neighbours are equally distant
+    label = (random.random(3000) < 0.1 + 0.1 * matrix[:, 0]).astype(float)
+    encoder = Encoder(("a", "b", "c"), {}, {}, {})
+    model = fit(LEARNERS["k_nearest_neighbours"], matrix, label, encoder, params={"p": 2, "neighbours": 25}).model
+    alone = [model.probability(matrix[row : row + 1])[0] for row in range(100)]
+    for threads in (1, 2):
+        with threadpoolctl.threadpool_limits(threads):
+            assert model.probability(matrix)[:100] == pytest.approx(alone, abs=1e-12)
