@@ -34,12 +34,13 @@ Echo = Callable[[str], None]
 ROOT: Final = Path(flows.__file__).parent.parent
 """Where `flows/` lies, and so the entrypoints that `prefect.yaml` names: the checkout, or the installed packages."""
 PREFECT: Final = (sys.executable, "-m", "prefect")
+SERVER: Final = (sys.executable, "-m", "flows.prefect_server", "server", "start")
 POOL: Final = "refit"
 SERVER_SECONDS: Final = 180
 WORKER_SECONDS: Final = 60
 DEPLOY_SECONDS: Final = 180
 DEPLOY_TRIES: Final = 3
-"""Prefect's server on SQLite may keep a request waiting for a minute while two write at once."""
+"""Prefect's server on SQLite answers 503 while two write at once, and a deploy gives up in the end."""
 NIGHT_SECONDS: Final = 1800
 NIGHT_TRIES: Final = 3
 SERVICE_SECONDS: Final = 90
@@ -88,7 +89,7 @@ class Conductor:
         """Start everything, run the first nights, and watch until a signal or a death ends it."""
         # The server takes longest, so it goes first; what is heavy to import here is imported meanwhile.
         self.clock.say("Starting the Prefect server and Postgres")
-        self._start("prefect-server", [*PREFECT, "server", "start"])
+        self._start("prefect-server", SERVER)
         server = PrefectServer(f"{self._url(self.settings.prefect_port)}/api")
         with self._database() as url:
             from refit.loop.wiring import open_world  # noqa: PLC0415 - see above

@@ -15,6 +15,8 @@ from refit.settings import Settings
 
 FINAL: Final = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 PAGE: Final = 200
+PATIENCE_SECONDS: Final = 60
+"""How long an answer may take: what Prefect's own clients allow."""
 BUSY_SECONDS: Final = 30
 BUSY_PAUSE_SECONDS: Final = 0.5
 
@@ -39,7 +41,7 @@ class PrefectServer:
     def __init__(self, api: str) -> None:
         lock = os.environ.get("PREFECT_API_AUTH_STRING", "")
         auth = httpx.BasicAuth(*lock.split(":", 1)) if ":" in lock else None
-        self._client = httpx.Client(base_url=api, timeout=20, trust_env=False, auth=auth)
+        self._client = httpx.Client(base_url=api, timeout=PATIENCE_SECONDS, trust_env=False, auth=auth)
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -21,7 +21,7 @@ import psutil
 from pydantic import SecretStr
 
 from flows import automations
-from flows.conductor import POOL, ROOT, deploy_command
+from flows.conductor import POOL, ROOT, SERVER, deploy_command
 from flows.environment import environment
 from flows.processes import Processes
 from flows.server import PrefectServer
@@ -108,7 +108,7 @@ class Yard:
         """Start the server and put everything on it."""
         given = environment(self.settings)
         self.settings.folder.mkdir(parents=True, exist_ok=True)
-        self.processes.start("prefect-server", [sys.executable, "-m", "prefect", "server", "start"], given, self.folder)
+        self.processes.start("prefect-server", SERVER, given, self.folder)
         self.wait(lambda: (self.processes.check(), self.server.is_healthy())[1])
         self.server.keep_pool(POOL, is_paused=False)
         self.processes.start("deploy", deploy_command(), given, ROOT)

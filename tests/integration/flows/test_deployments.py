@@ -1,7 +1,6 @@
 """`prefect.yaml` on a real Prefect server: what is deployed, and that it is due."""
 
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import httpx
 import pytest
 
 from flows.automations import DEAD_RUNS
-from flows.conductor import POOL, ROOT, deploy_command
+from flows.conductor import POOL, ROOT, SERVER, deploy_command
 from flows.environment import environment
 from flows.events import RETRAIN_REQUESTED, resource
 from flows.processes import Processes
@@ -53,12 +52,12 @@ def deployed(tmp_path_factory) -> Iterator[Deployed]:
     processes = Processes(settings.folder / "logs")
     server = PrefectServer(given["PREFECT_API_URL"])
     try:
-        processes.start("prefect-server", [sys.executable, "-m", "prefect", "server", "start"], given, settings.folder)
+        processes.start("prefect-server", SERVER, given, settings.folder)
         _wait(lambda: (processes.check(), server.is_healthy())[1])
         server.keep_pool(POOL, is_paused=True)
         processes.start("deploy", deploy_command(), given, ROOT)
         _wait(lambda: processes.ended("deploy"))
-        with httpx.Client(base_url=given["PREFECT_API_URL"], timeout=20, transport=Patient()) as api:
+        with httpx.Client(base_url=given["PREFECT_API_URL"], timeout=60, transport=Patient()) as api:
             yield Deployed(server, api)
     finally:
         server.close()
