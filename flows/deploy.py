@@ -1,16 +1,15 @@
 """`refit deploy`: put work pool, deployments and automations on a Prefect server that runs already."""
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from flows import automations
-from flows.conductor import POOL, ROOT, deploy_command
+from flows.conductor import DEPLOY_SECONDS, DEPLOY_TRIES, POOL, ROOT, deploy_command
 from flows.environment import environment
 from flows.server import PrefectServer
 from refit.errors import OutageError
 from refit.settings import Settings
 
-PATIENCE_SECONDS = 300
 SHOWN = 2_000
 
 
@@ -26,22 +25,33 @@ def deploy(settings: Settings, echo: Callable[[str], None]) -> None:
         if not server.is_healthy():
             raise OutageError(f"no Prefect server answers on {given['PREFECT_API_URL']}; start it, or run `refit up`")
         server.keep_pool(POOL, is_paused=False)
-        done = subprocess.run(
-            deploy_command(),
-            cwd=ROOT,
-            env=given,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-        )
-        if done.returncode:
-            raise OutageError(
-                f"prefect deploy ended with code {done.returncode}:\n{(done.stdout + done.stderr)[-2000:]}"
-            )
+        for _ in range(DEPLOY_TRIES):
+            if not (refusal := _refusal(given)):
+                break
+        else:
+            raise OutageError(refusal)
         for automation in automations.ALL:
             server.keep_automation(automation)
     finally:
         server.close()
     echo(f"the pool {POOL}, every deployment of prefect.yaml and {len(automations.ALL)} automations are in place")
+
+
+def _refusal(environment: Mapping[str, str]) -> str:
+    """Deploy all of `prefect.yaml` once; return what went wrong, nothing if nothing did."""
+    try:
+        done = subprocess.run(
+            deploy_command(),
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DEPLOY_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"prefect deploy did not end within {DEPLOY_SECONDS} s"
+    if not done.returncode:
+        return ""
+    return f"prefect deploy ended with code {done.returncode}:\n{(done.stdout + done.stderr)[-SHOWN:]}"

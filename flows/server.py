@@ -15,8 +15,8 @@ from refit.settings import Settings
 
 FINAL: Final = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 PAGE: Final = 200
-PATIENCE_SECONDS: Final = 60
-"""How long an answer may take: what Prefect's own clients allow."""
+PATIENCE_SECONDS: Final = 75
+"""How long an answer may take: on SQLite the server waits up to a minute for another's write."""
 BUSY_SECONDS: Final = 30
 BUSY_PAUSE_SECONDS: Final = 0.5
 

@@ -4,7 +4,8 @@ import pytest
 import structlog
 from hypothesis import settings
 
-# The same examples every time, and no deadline: a busy machine is no fault of the code.
+# The same seed every time, and no deadline: a busy machine is no fault of the code. The examples may differ all the
+# same, for among them are constants of those modules of ours that are imported by then.
 settings.register_profile("refit", derandomize=True, deadline=None, database=None, max_examples=60)
 settings.load_profile("refit")
 

@@ -5,7 +5,6 @@ a killed night holds its deployment's one place until it counts as crashed.
 """
 
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -21,10 +20,11 @@ import psutil
 from pydantic import SecretStr
 
 from flows import automations
-from flows.conductor import POOL, ROOT, SERVER, deploy_command
+from flows.conductor import DEPLOY_SECONDS, DEPLOY_TRIES, POOL, ROOT, SERVER, STOP_SECONDS, deploy_command
 from flows.environment import environment
 from flows.processes import Processes
 from flows.server import PrefectServer
+from refit.errors import OutageError
 from refit.loop.load import load_demo
 from refit.loop.nightly import nightly
 from refit.loop.wiring import open_world
@@ -39,14 +39,22 @@ DAY = date(2026, 6, 30)
 PER_MONTH = 700
 MONTHS = 20
 STEPS = ("ingest", "monitor", "retrain", "release")
-STARTS = ("Pending", "Running")
+PENDING = frozenset(event.rpartition(".")[2] for event in automations.NEVER_STARTED["trigger"]["after"])
+"""The names of a run that waits for its process; they follow each other within a second."""
+STARTS = {"Pending": PENDING, "Running": frozenset({"Running"})}
 """How a run stands before its first step: waiting for its process, and running without a heartbeat yet."""
+TRIES = 3
+"""So many nights are started to see one in a step: some steps are over within the time of a slow answer."""
 CRASHED_SECONDS = 180
 """A killed run counts as crashed after that long at most: the promise that is tested."""
 NEVER_STARTED_SECONDS = automations.START_SECONDS + 60
 """And one that had not started yet after that long."""
 PATIENCE_SECONDS = 600
 LOOK_SECONDS = 0.05
+
+
+class MissedError(Exception):
+    """What was waited for is over already."""
 
 
 def as_of() -> datetime:
@@ -111,12 +119,24 @@ class Yard:
         self.processes.start("prefect-server", SERVER, given, self.folder)
         self.wait(lambda: (self.processes.check(), self.server.is_healthy())[1])
         self.server.keep_pool(POOL, is_paused=False)
-        self.processes.start("deploy", deploy_command(), given, ROOT)
-        self.wait(lambda: self.processes.ended("deploy"))
+        self.deploy(given)
         for deployment in self.server._ask("POST", "/deployments/filter", {}):  # no night but those started here
             self.server._ask("PATCH", f"/deployments/{deployment['id']}", {"paused": True})
         for automation in automations.ALL:
             self.server.keep_automation(automation)
+
+    def deploy(self, given: dict[str, str]) -> None:
+        """Deploy all of it; a try that fails or hangs is followed by another, as `refit up` does."""
+        for left in reversed(range(DEPLOY_TRIES)):
+            self.processes.start("deploy", deploy_command(), given, ROOT)
+            try:
+                self.wait(lambda: self.processes.ended("deploy", within=DEPLOY_SECONDS))
+            except OutageError:
+                if not left:
+                    raise
+                self.processes.stop("deploy", patience_seconds=STOP_SECONDS, whole_tree=True)
+            else:
+                return
 
     def close(self) -> None:
         self.processes.stop(*self.processes.names, patience_seconds=15, whole_tree=True)
@@ -163,22 +183,33 @@ class Yard:
         return str(self.server._ask("POST", f"/deployments/{found}/create_flow_run", asked)["id"])
 
     def until_it_stands(self, run: str, wanted: str) -> None:
-        """Wait for a state of a run that has not begun a step; one that is over already was missed."""
+        """Wait until a run that has not begun a step stands like one of `STARTS`.
+
+        Raises:
+            MissedError: It has gone on from there.
+        """
 
         def is_there() -> bool:
             seen = self.server.state(run).name
-            assert seen in {"Scheduled", "Late", "Submitting", "Pending", wanted}, f"the run is {seen} already"
-            return seen == wanted
+            if seen not in {"Scheduled", "Late", *PENDING, *STARTS[wanted]}:
+                raise MissedError(f"the run is {seen} already")
+            return seen in STARTS[wanted]
 
         self.wait(is_there)
 
     def until(self, run: str, step: str, state: str = "Running") -> None:
-        """Wait for a step of a run; one that is over already was missed."""
+        """Wait for a step of a run.
+
+        Raises:
+            MissedError: The step or the run is over.
+        """
 
         def is_there() -> bool:
             seen = self.server.tasks(run).get(step)
-            assert seen in {None, "Pending", "Scheduled", state}, f"{step} is {seen} already"
-            assert not self.server.state(run).is_final, self.server.state(run)
+            if seen not in {None, "Pending", "Scheduled", state}:
+                raise MissedError(f"{step} is {seen} already")
+            if (stands := self.server.state(run)).is_final:
+                raise MissedError(f"the run is {stands} already")
             return seen == state
 
         self.wait(is_there)
@@ -186,18 +217,14 @@ class Yard:
     def kill_worker_and_flow(self) -> None:
         """SIGKILL to both, and to all that they started; nobody says goodbye to the server."""
         child = self.processes._children.pop("worker")
-        top = psutil.Process(child.process.pid)
-        for one in [top, *top.children(recursive=True)]:
-            with suppress(psutil.NoSuchProcess):
-                one.send_signal(signal.SIGKILL)
+        kill_tree(psutil.Process(child.process.pid))
         child.process.wait()
 
     def kill_flow(self) -> None:
         """SIGKILL to the flow alone; its worker lives, and tells."""
         worker = psutil.Process(self.processes._children["worker"].process.pid)
-        for one in worker.children(recursive=True):
-            with suppress(psutil.NoSuchProcess):
-                one.send_signal(signal.SIGKILL)
+        for one in worker.children():
+            kill_tree(one)
 
     def stop_worker(self) -> None:
         self.processes.stop("worker", patience_seconds=30, whole_tree=True)
@@ -237,17 +264,27 @@ def opened(folder: Path) -> Iterator[Yard]:
             shutil.rmtree(folder / "server", ignore_errors=True)
 
 
+def kill_tree(top: psutil.Process) -> None:
+    """SIGKILL to a process and all that came of it, all of them suspended first: none starts another meanwhile."""
+    held: set[psutil.Process] = set()
+    with suppress(psutil.NoSuchProcess):
+        top.suspend()
+        while more := {top, *top.children(recursive=True)} - held:
+            held |= more
+            for one in more:
+                with suppress(psutil.NoSuchProcess):
+                    one.suspend()
+    for one in held:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
+
+
 def kill_in(yard: Yard, step: str, *, worker_too: bool, after: float = 0.0) -> Killed:
     """Start a night and kill it in that step, so many seconds after the step began; return it as it lies there.
 
     Of `STARTS` it is killed before any step, as soon as it stands so.
     """
-    night = yard.night(f"{step}-{'worker' if worker_too else 'flow'}-{after:g}")
-    found = yard.start(night)
-    if step in STARTS:
-        yard.until_it_stands(found, step)
-    else:
-        yard.until(found, step)
+    night, found = seen_in(yard, step, f"{step}-{'worker' if worker_too else 'flow'}-{after:g}")
     if after:
         time.sleep(after)  # how far the step has come is the point
     if worker_too:
@@ -255,6 +292,32 @@ def kill_in(yard: Yard, step: str, *, worker_too: bool, after: float = 0.0) -> K
     else:
         yard.kill_flow()
     return Killed(night, step, found, time.time())
+
+
+def seen_in(yard: Yard, step: str, name: str) -> tuple[Night, str]:
+    """Start a night and return it with its run, which is in that step now.
+
+    One whose step was missed ends well, and a fresh one with a book of its own follows through the same deployment.
+
+    Raises:
+        MissedError: The step was missed again and again.
+    """
+    deployment = ""
+    for left in range(TRIES - 1, -1, -1):
+        night = yard.night(f"{name}-{left}")
+        night.deployment = deployment
+        found = yard.start(night)
+        try:
+            (yard.until_it_stands if step in STARTS else yard.until)(found, step)
+        except MissedError:
+            assert yard.ends(found) == "Completed"
+            if not left:
+                raise
+            yard.stop_worker()
+            deployment = night.deployment
+        else:
+            break
+    return night, found
 
 
 def go_on(yard: Yard, killed: Killed) -> dict[str, Any]:

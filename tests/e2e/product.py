@@ -18,6 +18,8 @@ from tests.patient import Patient
 REFIT = str(Path(sys.executable).with_name("refit"))
 BANNER_SECONDS = 600
 STOP_SECONDS = 60
+ANSWER_SECONDS = 60
+"""For an answer, on a machine that does a lot besides."""
 LAST_LINE = "Stop: Ctrl-C"
 """The end of what `refit up` says once all of it answers."""
 
@@ -26,6 +28,12 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def ask(url, **sent):
+    """Ask as a program would: patiently, and by POST where something is sent."""
+    with httpx.Client(timeout=ANSWER_SECONDS, transport=Patient()) as client:
+        return client.request("POST" if sent else "GET", url, **sent).raise_for_status()
 
 
 @dataclass
@@ -79,16 +87,15 @@ class Up:
         return f"http://127.0.0.1:{self.ports[name]}"
 
     def prefect(self, path, body=None):
-        with httpx.Client(base_url=f"{self.url('PREFECT')}/api", timeout=60, transport=Patient()) as api:
-            return api.request("GET" if body is None else "POST", path, json=body).raise_for_status().json()
+        return ask(f"{self.url('PREFECT')}/api{path}", **({} if body is None else {"json": body})).json()
 
     def runs(self, deployment, *states):
-        """What Prefect knows of the runs of a deployment that are in one of the states."""
+        """What Prefect knows of the runs of a deployment that are in one of the states, those of its schedule apart."""
         wanted = {
             "deployments": {"name": {"any_": [deployment]}},
             "flow_runs": {"state": {"type": {"any_": list(states)}}},
         }
-        return self.prefect("/flow_runs/filter", wanted)
+        return [run for run in self.prefect("/flow_runs/filter", wanted) if not run["auto_scheduled"]]
 
     def run(self, *words):
         """Run one command of refit on the same home, and return what it printed."""

@@ -8,13 +8,11 @@ import io
 import re
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e import visits
-from tests.e2e.product import LAST_LINE, Up
-from tests.patient import Patient
+from tests.e2e.product import LAST_LINE, Up, ask
 
 pytestmark = [
     pytest.mark.slow,
@@ -86,13 +84,6 @@ def night(up, chromium, day):
     up.wait_until(lambda: ended(up, page.url), seconds=visits.NIGHT_MS / 1000)
     yield page.url
     page.context.close()
-
-
-def ask(url, **sent):
-    """Ask as a program would, with as much patience as the browser has."""
-    method = "POST" if sent else "GET"
-    with httpx.Client(timeout=visits.PATIENCE_MS / 1000, transport=Patient()) as client:
-        return client.request(method, url, **sent).raise_for_status()
 
 
 def run_of(up, address):

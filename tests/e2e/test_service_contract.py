@@ -65,8 +65,9 @@ def test_the_service_keeps_every_promise_of_its_openapi_document(port, tmp_path)
     """schemathesis makes requests that fit the document and some that break it, and judges the answers by it."""
     command = [str(Path(sys.executable).with_name("st")), "run", f"http://127.0.0.1:{port}/openapi.json"]
     options = ["-H", f"Authorization: Bearer {KEY}", "--checks", "all", "--max-examples", "60", "--seed", "1"]
+    options += ["--request-timeout", "60", "--no-color"]
     done = subprocess.run(
-        [*command, *options, "--no-color"], cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False
+        [*command, *options], cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     generated = re.search(r"(\d+) generated", done.stdout)

@@ -22,7 +22,8 @@ from refit.scoring.bundle import GoldenRecord
 SCRIPT: Final = Path(__file__).with_name("generation.py")
 REAP_SECONDS: Final = 5.0
 LIVE_SECONDS: Final = 5.0
-"""How long a generation that passed every check may take to say that it accepts connections."""
+"""How long a generation that passed every check may take to say that it accepts connections, or longer where more is
+left of the time for its start: the machine may stand still, and whoever is too late is refused for good."""
 PROBE_SECONDS: Final = 2.0
 LINE: Final = 4096
 STANDARD_ERROR: Final = 2
@@ -96,7 +97,8 @@ class Child:
         self._hang_seconds = hang_seconds
         self._probing = True
         self._control, control = socket.socketpair()
-        self._check, check = socket.socketpair()
+        ours, check = socket.socketpair()
+        self._check = golden.Connection(fileno=ours.detach())
         with control, check:
             self.process = subprocess.Popen(
                 [
@@ -163,13 +165,14 @@ class Child:
 
     def _lived(self) -> str:
         """Follow it to its end, and return how that came."""
-        self._control.settimeout(LIVE_SECONDS)
+        seconds = max(LIVE_SECONDS, self._deadline - time.monotonic())
+        self._control.settimeout(seconds)
         try:
             if self._read() == "live":
                 self._tell(self, "live", "")
                 self._watch()
         except TimeoutError:
-            return self._ended(f"did not take connections within {LIVE_SECONDS:g} s")
+            return self._ended(f"did not take connections within {seconds:.0f} s")
         except ReleaseError as error:
             return self._ended(f"ended, because it hung or went wrong: {error}")
         except Exception as error:  # noqa: BLE001 - as in `_follow`

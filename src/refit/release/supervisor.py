@@ -245,10 +245,11 @@ class Supervisor:
             self._failures.pop(release.key, None)
             self._counts["live_since"] = release.live_since or time.time()
             self._counts["swaps"] += before is not None
-            self._ledger.report(lambda: self._on_live(release))
         self._inform()
         if before is not None:
             self._retire(before)
+        if first:  # last, for whoever hears of it may rely on all of it
+            self._ledger.report(lambda: self._on_live(release))
 
     def _inform(self) -> None:
         if self._live is not None:

@@ -26,6 +26,8 @@ MAJOR: Final = "18"
 PATIENCE_S: Final = 300.0
 """How long a server may take to come up; after a crash it first replays up to `max_wal_size`."""
 
+LAUNCH_S: Final = 5.0
+"""How long after its start was broken off a server may still appear."""
 ATTEMPTS: Final = 20
 LOG_LIMIT: Final = 5_000_000
 LOG_TAIL: Final = 6
@@ -158,13 +160,15 @@ class Cluster:
         user = server_user(self._folder, binaries())
         self._initialise(user)
         before = noted_port(self._data)  # whoever still holds the address of a server that crashed finds it again
-        (self._data / "postmaster.pid").unlink(missing_ok=True)  # nobody's: _adopt looked
+        if server := self._adopt():  # the program of a killed start may have come to it meanwhile
+            return server
+        (self._data / "postmaster.pid").unlink(missing_ok=True)  # nobody's
         self._open_log(user)
         ports, said = _ports(before), ""
         port = next(ports)
         for _ in range(ATTEMPTS):
             logged = self._log.stat().st_size
-            started = self._run(user, self._start_command(port))
+            started = self._launch(user, port)
             if server := self._adopt():  # ours, or one that a killed user had left half started
                 return server
             said = self._log.read_bytes()[logged:].decode("utf-8", "replace") or started.stderr
@@ -175,6 +179,14 @@ class Cluster:
             else:
                 break
         raise self._refusal("does not start", said)
+
+    def _launch(self, user: ServerUser, port: int) -> subprocess.CompletedProcess[str]:
+        """Run the program that starts the server. Broken off, it may live on: then whoever leaves finds a server."""
+        try:
+            return self._run(user, self._start_command(port))
+        except BaseException:
+            within(LAUNCH_S, lambda: Postmaster.of(self._data) is not None)
+            raise
 
     def _start_command(self, port: int) -> list[str | Path]:
         options = " ".join(f"-c {name}={value}" for name, value in {**OPTIONS, "port": port}.items())

@@ -16,7 +16,7 @@ from psycopg2 import sql
 
 from refit.errors import ContractError, DataError, OutageError
 from refit.store.ahead import reading_ahead
-from refit.store.database import CONNECT_TIMEOUT_S, outages_explained, parsed_url
+from refit.store.database import CONNECT_TIMEOUT_S, connected, outages_explained, parsed_url
 
 ORDERABLE: Final = {"timestamp with time zone", "timestamp without time zone", "date"}
 SETTING: Final = "REFIT_SOURCE_URL"
@@ -155,7 +155,12 @@ class Source:
         types = self._checked_types(table, columns, order[0])
         selected = [_selected(name, "" if name in texts else types[name]) for name in columns]
         query = _arrived_query(table, selected, order, after, until)
-        with _outage(self._url), dbapi.connect(_with_timeout(self._url)) as connection, connection.cursor() as cursor:
+        address = _with_timeout(self._url)
+        with (
+            _outage(self._url),
+            connected(lambda: dbapi.connect(address)) as connection,
+            connection.cursor() as cursor,
+        ):
             # One order for one content: the file a batch becomes is named by its hash.
             cursor.execute("SET TIME ZONE 'UTC'")
             cursor.execute("SET standard_conforming_strings = on")
@@ -245,7 +250,7 @@ class Source:
     @contextmanager
     def _cursor(self) -> Generator[Any, None, None]:
         with _outage(self._url):
-            connection = psycopg2.connect(self._url, connect_timeout=CONNECT_TIMEOUT_S)
+            connection = connected(lambda: psycopg2.connect(self._url, connect_timeout=CONNECT_TIMEOUT_S))
             try:
                 with connection, connection.cursor() as cursor:
                     cursor.execute("SET TIME ZONE 'UTC'")

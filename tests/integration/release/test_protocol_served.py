@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 
+import psutil
 import pytest
 
 from refit.release.protocol import MAX_HEAD
@@ -62,7 +63,7 @@ def test_a_client_that_reads_no_answer_is_cut_off_and_the_next_is_answered(bento
     ledger = FakeLedger(bentos[0].release(1))
     with supervised(ledger, environment={"REFIT_REQUEST_SECONDS": "1"}) as supervisor:
         wait_until(lambda: ledger.live == [1])
-        serving = generations()[-1]
+        serving = psutil.Process(supervisor._live.process.pid)
         with socket.create_connection(("127.0.0.1", supervisor.port), PATIENCE) as deaf:
             deaf.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * MANY)
             ours = deaf.getsockname()

@@ -143,7 +143,8 @@ def load(port: int, record: dict, connections: int = 4):
 def serving(bentos):
     """A supervisor with v1 live, for the tests that leave a release live behind them."""
     ledger = FakeLedger(bentos[0].release(1))
-    with supervised(ledger, drain_seconds=10.0) as supervisor:
+    # As long as a test may take, for some hold a connection of the old one over a swap.
+    with supervised(ledger, drain_seconds=PATIENCE, environment={"REFIT_REQUEST_SECONDS": str(PATIENCE)}) as supervisor:
         wait_until(lambda: ledger.live)
         yield supervisor, ledger
 
@@ -407,7 +408,7 @@ def test_a_generation_that_hangs_while_it_is_live_is_replaced(bentos, tmp_path, 
     ledger = FakeLedger(bentos[0].release(1, bento_path=path))
     with supervised(ledger, hang_seconds=1.0) as supervisor:
         wait_until(lambda: ledger.live)
-        hung = generations()[-1]
+        hung = psutil.Process(supervisor._live.process.pid)
         if sign:
             hung.send_signal(sign)
         else:
@@ -449,7 +450,7 @@ def test_with_keys_the_supervisor_checks_and_clients_need_one_and_no_process_can
     ledger = FakeLedger(bentos[0].release(1))
     with supervised(ledger, environment={"REFIT_API_KEYS": f"{KEY},another-key-0123456789"}) as supervisor:
         wait_until(lambda: ledger.live)
-        generation = generations()[-1]
+        generation = psutil.Process(supervisor._live.process.pid)
         assert ask(supervisor.port, "GET", "/model")[0] == 401
         assert ask(supervisor.port, "GET", "/livez")[0] == 200
         client = http.client.HTTPConnection("127.0.0.1", supervisor.port, timeout=PATIENCE)

@@ -35,8 +35,13 @@ def engine() -> Iterator[Engine]:
 
 
 def build(engine: Engine, tag: str, file: str) -> None:
+    """Build an image, in two tries, for a download may fail; the second goes on from the layers of the first."""
     path = str(ROOT / "deployments" / "docker" / file)
-    engine.docker("build", "--network=host", "--file", path, "--tag", tag, str(ROOT), seconds=1800)
+    command = ("build", "--network=host", "--file", path, "--tag", tag, str(ROOT))
+    try:
+        engine.docker(*command, seconds=1800)
+    except AssertionError:
+        engine.docker(*command, seconds=1800)
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
+
+import yaml
 
 ROOT = Path(__file__).parents[3]
 TOOLS = ROOT.parent / "shared" / "tools" / "compose-lab"
@@ -37,6 +41,9 @@ SECRETS = (
 
 KEPT_LAYERS = "4gb"
 NEEDED_BYTES = 8_000_000_000
+START_SECONDS = 240
+"""Room for a stack to start and have its schedules paused; the nights of prefect.yaml lie further apart."""
+DAY_SECONDS = 86_400
 
 
 class NoEngineError(Exception):
@@ -72,12 +79,36 @@ def done(command: Sequence[str], *, seconds: float = 900, **options: Any) -> str
 
 
 def until(true: Callable[[], Any], seconds: float, what: str) -> Any:
-    """Wait for something to be so; return what it said."""
+    """Wait for something to be so; return what it said. No answer, or one of 500 and above, means not yet."""
     deadline = time.monotonic() + seconds
-    while not (seen := true()):
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+    while True:
+        last = time.monotonic() >= deadline
+        trouble: Exception | None = None
+        try:
+            if seen := true():
+                return seen
+        except (OSError, HTTPException) as error:
+            if isinstance(error, HTTPError) and error.code < HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise
+            trouble = error
+        if last:
+            raise AssertionError(f"not within {seconds:g} s: {what}") from trouble
         time.sleep(0.2)
-    return seen
+
+
+def between_nights() -> None:
+    """Wait until no schedule is about to start a run: it would count among those of the tests."""
+    crons = [
+        schedule["cron"].split()
+        for deployment in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+        for schedule in deployment["schedules"]
+    ]
+    starts = [int(hour) * 3600 + int(minute) * 60 for minute, hour, *_ in crons]
+    until(
+        lambda: all((start - time.time()) % DAY_SECONDS > START_SECONDS for start in starts),
+        900,
+        "no schedule about to start a run",
+    )
 
 
 def prepare(script: str, otherwise: str) -> None:
@@ -178,6 +209,8 @@ class Stack:
 
     def up(self, *services: str) -> None:
         """Start it; all of it comes up with its schedules paused, so that no night starts but those of the tests."""
+        if not services:
+            between_nights()
         self.compose("up", "--detach", "--no-build", "--wait", *services)
         if not services:
             self.schedules("pause")
@@ -215,8 +248,8 @@ class Stack:
         arguments = ["psql", f"--username={user}", f"--dbname={database}", "-XAt", "-v", "ON_ERROR_STOP=1", "-c", query]
         return self.compose("exec", "-T", "postgres", *arguments).strip()
 
-    def ask(self, port: int, path: str, body: object = None, *, key: str | None = None, seconds: float = 10) -> Any:
-        """Ask one of the servers over its published port."""
+    def ask(self, port: int, path: str, body: object = None, *, key: str | None = None, seconds: float = 60) -> Any:
+        """Ask one of the servers over its published port; the service itself takes 30 s at most."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"content-type": "application/json"} | ({} if key is None else {"authorization": f"Bearer {key}"})
         request = Request(f"http://127.0.0.1:{port}{path}", data, headers)
@@ -227,6 +260,6 @@ class Stack:
     def asked(self, port: int, path: str, *, key: str | None = None) -> Any:
         """Ask, and give None where there is no good answer."""
         try:
-            return self.ask(port, path, key=key) or True
-        except (HTTPError, URLError, OSError):
+            return self.ask(port, path, key=key, seconds=10) or True
+        except (OSError, HTTPException):
             return None

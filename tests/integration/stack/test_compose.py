@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import pytest
 import yaml
 
-from tests.integration.stack.lab import LOANS, ROOT, Engine, Stack, until
+from tests.integration.stack.lab import LOANS, ROOT, Engine, Stack, between_nights, until
 from tests.integration.stack.load import load
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -88,10 +88,10 @@ def idle(stack: Stack) -> None:
     until(lambda: stack.ask(PREFECT, "/api/flow_runs/count", busy) == 0, NIGHT_SECONDS, "no run at work")
 
 
-def all_moved(stack: Stack) -> None:
+def all_moved(stack: Stack, port: int = SERVICE) -> None:
     """Wait until every prediction is in Postgres."""
-    text = stack.ask(SERVICE, "/metrics", key=key(stack))
-    until(lambda: "refit_log_backlog 0.0" in stack.ask(SERVICE, "/metrics", key=key(stack)), 60, text)
+    text = stack.ask(port, "/metrics", key=key(stack))
+    until(lambda: "refit_log_backlog 0.0" in stack.ask(port, "/metrics", key=key(stack)), 60, text)
 
 
 def test_the_images_hold_what_they_should_and_no_more(engine: Engine) -> None:
@@ -177,7 +177,7 @@ def test_a_release_and_a_rollback_under_load_fail_no_request(stack: Stack) -> No
         arguments += ["--by", "The test", "--reason", "what is measured is the swap"]
 
     def live() -> Any:
-        return stack.ask(SERVICE, "/model", key=key(stack), seconds=30)["version"]
+        return stack.ask(SERVICE, "/model", key=key(stack))["version"]
 
     with load(SERVICE, key(stack), example(stack)) as counts:
         until(lambda: counts.answered > 50, 30, "load")
@@ -203,13 +203,14 @@ def test_an_image_of_the_release_serves_that_model_and_no_other(stack: Stack, tm
     url = f"postgresql://refit:{stack.secrets['LEDGER_PASSWORD']}@postgres:5432/ledger"
     options = ["--rm", "--detach", "--name", name, "--network", f"{stack.project}_inside", "--read-only"]
     options += ["--tmpfs", "/var/lib/refit:uid=10001", "--publish", f"127.0.0.1:{port}:3000"]
-    options += ["--env", f"REFIT_DATABASE_URL={url}", "--env", f"REFIT_API_KEYS={key(stack)}"]
+    options += ["--env", f"REFIT_DATABASE_URL={url}", "--env", f"REFIT_API_KEYS={key(stack)}", "--stop-timeout", "45"]
     stack.engine.docker("run", *options, "refit-release:test")
     try:
         until(lambda: stack.asked(port, "/readyz"), 60, "the image's service")
         assert stack.ask(port, "/model", key=key(stack))["version"] == model["version"]
         here, there = (stack.ask(one, "/predict", model["example"], key=key(stack)) for one in (SERVICE, port))
         assert here["probability"] == there["probability"]
+        all_moved(stack, port)
     finally:
         stack.engine.docker("stop", name)
     all_moved(stack)
@@ -219,6 +220,7 @@ def test_an_image_of_the_release_serves_that_model_and_no_other(stack: Stack, tm
 @pytest.mark.parametrize("part", PARTS)
 def test_a_killed_container_comes_back_and_nothing_is_lost(stack: Stack, part: str) -> None:
     idle(stack)
+    all_moved(stack)
     before, record = kept(stack), example(stack)
     survivors = part != "service"
     with load(SERVICE, key(stack), record, clients=2) as counts:
@@ -262,10 +264,11 @@ def test_the_doctor_finds_nothing_wrong(stack: Stack) -> None:
         wanted = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
         return {run["deployment_id"] for run in stack.ask(PREFECT, "/api/flow_runs/filter", wanted)}
 
+    between_nights()
     stack.schedules("resume")
     try:
         everything = {one["id"] for one in stack.ask(PREFECT, "/api/deployments/filter", {})}
-        until(lambda: scheduled() == everything, 120, "runs to come")
+        until(lambda: scheduled() == everything, 240, "runs to come")
         found = stack.refit("doctor", part="console")["findings"]
     finally:
         stack.schedules("pause")
@@ -340,6 +343,7 @@ def test_prometheus_scrapes_both_and_every_panel_and_alert_has_its_data(stack: S
 
 def test_down_and_up_keep_everything(stack: Stack) -> None:
     idle(stack)
+    all_moved(stack)
     before, record = kept(stack), example(stack)
     answer = stack.ask(SERVICE, "/predict", record, key=key(stack))
     all_moved(stack)

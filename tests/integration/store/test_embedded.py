@@ -4,6 +4,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from refit.errors import ContractError, OutageError
+from refit.store import cluster
 from refit.store.cluster import Cluster
 from refit.store.embedded import running
 from tests.integration.conftest import run
@@ -177,6 +179,45 @@ def test_a_database_that_a_killed_start_is_still_making_is_no_fault(folder):
         run(make_url(url).set(database="postgres").render_as_string(hide_password=False), "DROP DATABASE refit")
         with ThreadPoolExecutor(len(clusters)) as at_once:
             assert list(at_once.map(lambda cluster: cluster.serve(), clusters)) == [url] * len(clusters)
+
+
+def test_a_start_that_is_broken_off_leaves_no_server(folder, monkeypatch):
+    """Ctrl-C may come before the program that starts it has written who it is; that program lives on."""
+    with running(folder):
+        pass
+    run_program, programs = Cluster._run, []
+
+    def broken_off(itself, user, command):
+        if Path(command[0]).name != "pg_ctl":
+            return run_program(itself, user, command)
+        programs.append(threading.Thread(target=run_program, args=(itself, user, command)))
+        programs[-1].start()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Cluster, "_run", broken_off)
+    with pytest.raises(KeyboardInterrupt), running(folder):
+        pass
+    for program in programs:
+        program.join()
+    assert len(programs) == 1
+    assert not servers(folder)
+
+
+def test_a_server_that_a_killed_start_brings_up_meanwhile_is_adopted(folder, monkeypatch):
+    with running(folder) as url:
+        pass
+    find_user, begun = cluster.server_user, []
+
+    def found_late(*where):
+        user = find_user(*where)
+        begun.append(Cluster(folder)._launch(user, make_url(url).port))
+        return user
+
+    monkeypatch.setattr(cluster, "server_user", found_late)
+    with running(folder) as again:
+        assert run(again, "SELECT 1") == [(1,)]
+    assert [program.returncode for program in begun] == [0]
+    assert not servers(folder)
 
 
 def test_it_survives_being_killed_while_it_is_set_up(folder):

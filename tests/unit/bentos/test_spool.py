@@ -337,7 +337,7 @@ def appended(spool: Spool, one: dict) -> bool:
 
 
 def wait_until(true) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not true():
         assert time.monotonic() < deadline, "it did not come to be"
         time.sleep(0.01)

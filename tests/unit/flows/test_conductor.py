@@ -55,9 +55,9 @@ def one(tmp_path, said):
     processes.dismiss_warden()
 
 
-def deployed(one):
+def until(true):
     end = time.monotonic() + 60
-    while not one._is_deployed():
+    while not true():
         assert time.monotonic() < end
         time.sleep(0.02)
 
@@ -65,12 +65,17 @@ def deployed(one):
 @pytest.mark.parametrize("fault", ["fails", "hangs"])
 @pytest.mark.slow
 def test_a_deployment_that_fails_or_hangs_is_begun_anew(one, said, tmp_path, monkeypatch, fault):
-    command = [sys.executable, "-c", NTH, str(tmp_path / "counted"), "2", fault]
+    counted = tmp_path / "counted"
+    command = [sys.executable, "-c", NTH, str(counted), "2", fault]
     monkeypatch.setattr(conductor, "deploy_command", lambda: command)
-    monkeypatch.setattr(conductor, "DEPLOY_SECONDS", 2 if fault == "hangs" else 60)
     one._start_deploy()
-    deployed(one)
-    assert (tmp_path / "counted").read_text() == ".."
+    if fault == "hangs":
+        until(lambda: counted.exists() and counted.read_text() == ".")
+        with monkeypatch.context() as over:
+            over.setattr(conductor, "DEPLOY_SECONDS", 0)
+            assert not one._is_deployed()
+    until(one._is_deployed)
+    assert counted.read_text() == ".."
     assert len(said) == 1
     assert said[0].endswith("; it is started again")
 
@@ -80,7 +85,7 @@ def test_a_deployment_that_fails_every_time_shows_the_end_of_its_log(one, tmp_pa
     monkeypatch.setattr(conductor, "deploy_command", lambda: command)
     one._start_deploy()
     with pytest.raises(OutageError, match=r"(?s)deploy ended with code 1; the end of .*database is locked"):
-        deployed(one)
+        until(one._is_deployed)
     assert (tmp_path / "counted").read_text() == "." * DEPLOY_TRIES
 
 

@@ -30,8 +30,8 @@ def start(processes, code, *words, name="part", folder=None):
     processes.start(name, [sys.executable, "-c", code, *words], os.environ, folder or "/")
 
 
-def wait_for(condition, seconds=20):
-    end = time.monotonic() + seconds
+def wait_for(condition):
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.02)
@@ -136,14 +136,14 @@ def test_a_program_that_is_not_there_is_told(processes):
         processes.start("part", ["/nowhere/at/all"], os.environ, "/")
 
 
-@pytest.mark.parametrize(("code", "patience"), [(POLITE, 20), (STUBBORN, 0.3)], ids=["polite", "stubborn"])
+@pytest.mark.parametrize(("code", "patience"), [(POLITE, 60), (STUBBORN, 0.3)], ids=["polite", "stubborn"])
 def test_a_child_is_asked_to_end_and_then_ended(processes, tmp_path, code, patience):
     mark = uuid4().hex
     start(processes, code, mark)
     wait_for(lambda: "ready" in (tmp_path / "part.log").read_text())
     began = time.monotonic()
     processes.stop("part", patience_seconds=patience)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 50
     assert marked(mark) == []
 
 
@@ -152,7 +152,7 @@ def test_hurry_ends_patience(processes, tmp_path):
     wait_for(lambda: "ready" in (tmp_path / "part.log").read_text())
     began = time.monotonic()
     processes.stop("part", patience_seconds=60, hurry=lambda: True)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 50
 
 
 def test_children_are_out_of_reach_of_the_terminals_ctrl_c(processes, tmp_path):
@@ -199,6 +199,6 @@ def test_what_a_killed_conductor_left_behind_is_ended_too(tmp_path):
     command = [sys.executable, "-c", CONDUCTOR, tmp_path, mark, "killed"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as conductor:
         conductor.stdout.readline()
-        assert len(marked(mark)) == 3, "the conductor itself, its child, and what that left"
+        wait_for(lambda: len(marked(mark)) == 3)  # the conductor itself, its child, and what that left
         conductor.send_signal(signal.SIGKILL)
-    wait_for(lambda: marked(mark) == [], 60)
+    wait_for(lambda: marked(mark) == [])

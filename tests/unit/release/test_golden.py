@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from refit.errors import ReleaseError
-from refit.release.golden import carried, check
+from refit.release.golden import SLICES, Connection, carried, check, probe
 from refit.scoring.bundle import GoldenRecord
 
 GOLDEN = (GoldenRecord({"a": 1.0}, 0.25), GoldenRecord({"a": 2.0}, 1e-6))
@@ -84,6 +84,42 @@ def test_silence_is_refused_in_time():
     client, silent = socket.socketpair()
     with client, silent, pytest.raises(ReleaseError, match="GET /model took too long"):
         check(client, "v1", GOLDEN, 0.05)
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """What becomes of our attempts to read, one after the other: "late" where the time is over with nothing to read."""
+    left: list[str] = []
+    read = socket.socket.recv_into
+
+    def reading(connection: socket.socket, buffer: memoryview, *_given: object) -> int:
+        if isinstance(connection, Connection) and left and left.pop(0) == "late":
+            raise TimeoutError
+        return read(connection, buffer, 16)
+
+    monkeypatch.setattr(socket.socket, "recv_into", reading)
+    return left
+
+
+@pytest.mark.parametrize("becomes", [["late"], ["read", "late"]], ids=["before an answer", "amid an answer"])
+def test_a_machine_that_stood_still_for_longer_than_an_answer_may_take_is_not_taken_for_silence(reads, becomes):
+    service = FakeService(*({"probability": record.probability} for record in (*GOLDEN, GOLDEN[0])))
+    with Connection(fileno=service.client.detach()) as client:
+        check(client, "v1", GOLDEN, 60.0)
+        reads += becomes
+        assert probe(client, GOLDEN[0], 60.0)
+    assert reads == []
+    service.join(60)
+
+
+def test_silence_while_live_is_told_once_all_of_its_time_is_over(reads):
+    ours, silent = socket.socketpair()
+    with Connection(fileno=ours.detach()) as client, silent:
+        reads += ["late"] * (SLICES - 1)
+        with pytest.raises(ReleaseError, match="POST /predict took too long"):
+            probe(client, GOLDEN[0], 0.05)
+        assert client.gettimeout() == pytest.approx(0.05 / SLICES)
+    assert reads == []
 
 
 def test_golden_records_are_read_from_the_bundle(tmp_path):

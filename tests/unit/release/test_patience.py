@@ -63,12 +63,12 @@ class Line:
         await self.until(lambda: self.protocol.cycle is not None and self.protocol.cycle.response_complete)
 
     async def until(self, seen) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not seen():  # noqa: ASYNC110 - uvicorn has no event for what is waited for
                 await asyncio.sleep(0)
 
     async def read_until(self, unread: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self.unread > unread:
                 try:
                     self.client.recv(4096)
@@ -78,7 +78,7 @@ class Line:
     async def all_said(self) -> bytes:
         """Return what comes until the connection ends."""
         loop, heard = asyncio.get_running_loop(), b""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while part := await loop.sock_recv(self.client, 1 << 20):
                 heard += part
         return heard

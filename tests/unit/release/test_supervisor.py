@@ -127,12 +127,12 @@ class World:
 
     def end(self) -> None:
         self.supervisor.stop()
-        self._thread.join(10)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
 
 def until(true) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not true():
         assert time.monotonic() < deadline, "it did not come to be"
         time.sleep(0.002)
@@ -166,6 +166,16 @@ def test_a_release_goes_live_and_the_one_before_is_drained(world):
     until(lambda: world.live == [1, 2])
     assert children(1)[0].done == ["serve", "drain"]
     assert children(2)[0].done == ["serve"]
+
+
+def test_whoever_hears_of_a_release_can_rely_on_the_one_before_leaving(world, monkeypatch):
+    drain = FakeChild.drain
+    monkeypatch.setattr(FakeChild, "drain", lambda child, *given: (time.sleep(0.1), drain(child, *given)))
+    world.start(ONE)
+    until(lambda: world.live == [1])
+    world.wanted = TWO
+    until(lambda: world.live == [1, 2])
+    assert children(1)[0].done == ["serve", "drain"]
 
 
 @pytest.mark.parametrize(
@@ -360,7 +370,7 @@ def test_the_end_stops_who_serves_and_kills_who_does_not(fate):
 @pytest.mark.parametrize("told_by", ["argument", "environment"])
 def test_a_generation_is_given_the_time_that_its_requests_may_take(fate, monkeypatch, ends, told_by):
     monkeypatch.setattr(module, "IN_FLIGHT_SECONDS", 0.0)
-    told = {"REFIT_REQUEST_SECONDS": "3"}
+    told = {"REFIT_REQUEST_SECONDS": "60"}
     if told_by == "environment":
         monkeypatch.setenv("REFIT_REQUEST_SECONDS", told.pop("REFIT_REQUEST_SECONDS"))
     fate[1] = "slow"

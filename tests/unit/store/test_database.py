@@ -31,10 +31,15 @@ def test_a_server_that_is_down_is_an_outage_that_says_where_and_what_to_do():
 def test_a_server_that_accepts_and_stays_silent_is_an_outage_too(monkeypatch):
     monkeypatch.setattr(database, "CONNECT_TIMEOUT_S", 2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(0)
         url = f"postgresql://refit:s3cret@127.0.0.1:{silent.getsockname()[1]}/refit"
         started = time.monotonic()
         with Ledger(url) as ledger, pytest.raises(OutageError, match="does not answer"):
             ledger.watermark("sba")
+        for _ in range(2):  # asked once more, for all of this machine may have stood still
+            silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
     assert time.monotonic() - started < 10
 
 

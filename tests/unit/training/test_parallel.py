@@ -10,7 +10,7 @@ def test_results_come_in_the_order_of_the_fits():
     first_may_end = threading.Event()
 
     def slow(_step):
-        assert first_may_end.wait(10)
+        assert first_may_end.wait(60)
         return "slow"
 
     def quick(_step):
@@ -39,7 +39,7 @@ def test_one_that_fails_stops_the_others_and_its_error_comes_out():
             raise
 
     def fails(_step):
-        assert began.wait(10)
+        assert began.wait(60)
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
