@@ -94,6 +94,7 @@ def answered(server: Server) -> Iterator[set[str]]:
     spool.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moves_during", ["ledger", "source", ""])
 def test_what_was_answered_before_a_back_up_is_in_it_whenever_it_was_moved(
     server: Server, restored: Server, answered: set[str], tmp_path: Path, moves_during: str

@@ -211,6 +211,7 @@ DAYS = st.integers(0, 1500).map(lambda days: datetime(2000, 1, 1, tzinfo=UTC) + 
 MOMENTS = st.integers(0, 1500 * 24).map(lambda hours: datetime(2000, 1, 1, tzinfo=UTC) + timedelta(hours=hours))
 
 
+@pytest.mark.slow
 @given(
     loans=st.lists(st.tuples(MOMENTS, st.none() | MOMENTS), min_size=1, max_size=8),
     months=st.integers(1, 14),

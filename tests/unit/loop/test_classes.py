@@ -47,6 +47,7 @@ def test_classes_in_another_order_give_the_same_verdict_on_the_gain(champion):
     assert turned.seen == pytest.approx(same.seen, abs=0.01)
 
 
+@pytest.mark.slow
 def test_of_a_class_that_was_renamed_the_gain_cannot_be_measured(champion):
     frame = as_read(OWN, AS_OF)
     made = train(frame, RENAMED, AS_OF, **MADE_WITH)

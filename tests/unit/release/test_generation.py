@@ -66,6 +66,7 @@ class FakeBoss:
         self.obey = obey
 
 
+@pytest.mark.slow
 def test_what_is_in_flight_at_the_end_has_the_time_that_a_request_may_take(monkeypatch):
     monkeypatch.setenv("REFIT_REQUEST_SECONDS", "3")
     monkeypatch.setattr(module, "IN_FLIGHT_SECONDS", 1)

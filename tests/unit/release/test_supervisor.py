@@ -366,6 +366,7 @@ def test_the_end_stops_who_serves_and_kills_who_does_not(fate):
     assert children(2)[0].done == ["kill"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ends", ["swap", "stop"])
 @pytest.mark.parametrize("told_by", ["argument", "environment"])
 def test_a_generation_is_given_the_time_that_its_requests_may_take(fate, monkeypatch, ends, told_by):

@@ -183,6 +183,7 @@ def brute_force_of_paths(dump, record: np.ndarray) -> np.ndarray:
     return values
 
 
+@pytest.mark.slow
 def test_seeded_orders_come_near_the_shapley_values_and_are_the_same_every_time():
     model = MODELS["multilayer perceptron"]
     found = contributions(model, SOME[:4], BASELINE).values

@@ -122,6 +122,7 @@ def test_at_random_a_later_challenger_tests_on_nothing_its_champion_learned_from
     assert not learnt & tested
 
 
+@pytest.mark.slow
 def test_at_random_too_little_that_is_new_is_refused_with_its_number(at_random):
     with pytest.raises(DataError, match="0 records have matured since"):
         recalibrate(at_random.bundle, as_known(EARLIER), AT_RANDOM, EARLIER, **MADE_WITH)

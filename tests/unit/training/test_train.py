@@ -95,6 +95,7 @@ def test_the_order_of_records_and_a_second_run_change_no_byte(learner):
     assert bundles.to_files(first.bundle) == bundles.to_files(second.bundle)
 
 
+@pytest.mark.slow
 def test_what_is_not_ripe_changes_nothing_in_the_model():
     frame = FRAME.copy()
     frame.loc[~frame["_ripe"], ["amount", "jobs"]] = 1e9
