@@ -20,11 +20,11 @@ import psutil
 from pydantic import SecretStr
 
 from flows import automations
-from flows.conductor import DEPLOY_SECONDS, DEPLOY_TRIES, POOL, ROOT, SERVER, STOP_SECONDS, deploy_command
+from flows.conductor import POOL, SERVER
+from flows.deploy import deploy
 from flows.environment import environment
 from flows.processes import Processes
 from flows.server import PrefectServer
-from refit.errors import OutageError
 from refit.loop.load import load_demo
 from refit.loop.nightly import nightly
 from refit.loop.wiring import open_world
@@ -118,25 +118,9 @@ class Yard:
         self.settings.folder.mkdir(parents=True, exist_ok=True)
         self.processes.start("prefect-server", SERVER, given, self.folder)
         self.wait(lambda: (self.processes.check(), self.server.is_healthy())[1])
-        self.server.keep_pool(POOL, is_paused=False)
-        self.deploy(given)
+        deploy(self.settings, print)
         for deployment in self.server._ask("POST", "/deployments/filter", {}):  # no night but those started here
             self.server._ask("PATCH", f"/deployments/{deployment['id']}", {"paused": True})
-        for automation in automations.ALL:
-            self.server.keep_automation(automation)
-
-    def deploy(self, given: dict[str, str]) -> None:
-        """Deploy all of it; a try that fails or hangs is followed by another, as `refit up` does."""
-        for left in reversed(range(DEPLOY_TRIES)):
-            self.processes.start("deploy", deploy_command(), given, ROOT)
-            try:
-                self.wait(lambda: self.processes.ended("deploy", within=DEPLOY_SECONDS))
-            except OutageError:
-                if not left:
-                    raise
-                self.processes.stop("deploy", patience_seconds=STOP_SECONDS, whole_tree=True)
-            else:
-                return
 
     def close(self) -> None:
         self.processes.stop(*self.processes.names, patience_seconds=15, whole_tree=True)

@@ -7,6 +7,7 @@ waits for the event loop, all stands still for that minute. So these cursors let
 """
 
 import sqlite3
+from collections.abc import Callable
 from typing import Any, Self
 
 from sqlalchemy import Dialect, Engine, event
@@ -24,15 +25,14 @@ def _with_our_cursors(dialect: Dialect, _record: object, _given: object, named: 
 
 class _Cursor(sqlite3.Cursor):
     def execute(self, *given: Any) -> Self:
-        try:
-            return super().execute(*given)
-        except BaseException:
-            self.close()
-            raise
+        return self._closed_if_it_fails(super().execute, given)
 
     def executemany(self, *given: Any) -> Self:
+        return self._closed_if_it_fails(super().executemany, given)
+
+    def _closed_if_it_fails(self, run: Callable[..., Self], given: tuple[Any, ...]) -> Self:
         try:
-            return super().executemany(*given)
+            return run(*given)
         except BaseException:
             self.close()
             raise
